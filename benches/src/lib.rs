@@ -1,0 +1,2 @@
+//! Benchmarks of landfall.
+#![forbid(unsafe_code)]

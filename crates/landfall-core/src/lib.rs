@@ -1,0 +1,24 @@
+//! The engine of [landfall](https://docs.rs/landfall): records, schema, queries, change tracking and sync.
+//!
+//! For backend authors, and for programs that drive the engine themselves. Opens no file and no socket, spawns
+//! nothing, reads no clock and no randomness: what it needs of these is handed in.
+#![forbid(unsafe_code)]
+
+mod date;
+mod error;
+mod json;
+mod number;
+mod record;
+mod request;
+mod stored;
+mod text;
+mod value;
+
+pub use date::Date;
+pub use error::{Applied, Error, ErrorKind, Result};
+pub use number::Number;
+pub use record::Record;
+pub use request::{Body, Operation, OutgoingRow, Reply, Request};
+pub use stored::{ChangeKind, Delta, Revision, RowId, StoredRow, StoredState};
+pub use text::Text;
+pub use value::Value;

@@ -1,0 +1,203 @@
+//! Records: one JSON object with ordered members.
+//!
+//! Owns the layout (a shared list of member names and a row of values) and hides it. Never knows a schema.
+
+use crate::{Text, Value};
+use std::{fmt, sync::Arc};
+
+/// The member names of records that look alike, in order. Shared between them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shape {
+    names: Vec<Text>,
+}
+
+impl Shape {
+    pub(crate) fn new(names: Vec<Text>) -> Self {
+        Self { names }
+    }
+
+    pub(crate) fn names(&self) -> &[Text] {
+        &self.names
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known.as_str() == name)
+    }
+}
+
+#[derive(Clone)]
+struct Inner {
+    shape: Arc<Shape>,
+    values: Vec<Value>,
+}
+
+/// One JSON object: members keep their order, unknown members survive. Cloning is cheap (shared until changed).
+///
+/// ```
+/// use landfall_core::Record;
+/// let mut record = Record::from_json(r#"{"id":1,"name":"Chai"}"#)?;
+/// record.set("name", "Chang");
+/// assert_eq!(record.to_json(), r#"{"id":1,"name":"Chang"}"#);
+/// # Ok::<(), landfall_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Record(Arc<Inner>);
+
+impl Record {
+    /// An empty record.
+    pub fn new() -> Self {
+        Self::from_parts(Arc::new(Shape::default()), Vec::new())
+    }
+
+    pub(crate) fn from_parts(shape: Arc<Shape>, values: Vec<Value>) -> Self {
+        debug_assert_eq!(shape.names.len(), values.len());
+        Self(Arc::new(Inner { shape, values }))
+    }
+
+    pub(crate) fn shape(&self) -> &Arc<Shape> {
+        &self.0.shape
+    }
+
+    /// The value at a position of the shape.
+    pub(crate) fn value_at(&self, position: usize) -> Option<&Value> {
+        self.0.values.get(position)
+    }
+
+    /// The position of a member, to be reused for records of the same [`Shape`].
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.0.shape.position(name)
+    }
+
+    /// Whether both are one and the same in memory, which implies equality.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The member of this name; `None` when absent (JavaScript's undefined).
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.position(name).and_then(|position| self.0.values.get(position))
+    }
+
+    /// Whether the member exists.
+    pub fn contains(&self, name: &str) -> bool {
+        self.position(name).is_some()
+    }
+
+    /// Sets a member; a new one is appended. Gives the old value.
+    pub fn set(&mut self, name: impl AsRef<str>, value: impl Into<Value>) -> Option<Value> {
+        let name = name.as_ref();
+        let position = self.position(name);
+        let inner = Arc::make_mut(&mut self.0);
+        if let Some(slot) = position.and_then(|position| inner.values.get_mut(position)) {
+            return Some(std::mem::replace(slot, value.into()));
+        }
+        // A shape that nobody shares grows in place; a shared one is copied.
+        Arc::make_mut(&mut inner.shape).names.push(Text::from(name));
+        inner.values.push(value.into());
+        None
+    }
+
+    /// Removes a member; the others keep their order. Gives its value.
+    pub fn remove(&mut self, name: &str) -> Option<Value> {
+        let position = self.position(name)?;
+        let inner = Arc::make_mut(&mut self.0);
+        Arc::make_mut(&mut inner.shape).names.remove(position);
+        Some(inner.values.remove(position))
+    }
+
+    /// A mutable member.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
+        let position = self.position(name)?;
+        Arc::make_mut(&mut self.0).values.get_mut(position)
+    }
+
+    /// The number of members.
+    pub fn len(&self) -> usize {
+        self.0.values.len()
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.0.values.is_empty()
+    }
+
+    /// The members in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+        self.0.shape.names.iter().map(Text::as_str).zip(self.0.values.iter())
+    }
+
+    /// Reads one JSON object.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Undecodable`](crate::ErrorKind::Undecodable) when the text is not a JSON object.
+    pub fn from_json(text: &str) -> crate::Result<Self> {
+        crate::json::record_from_str(text)
+    }
+
+    /// JSON text as `JSON.stringify` writes it.
+    pub fn to_json(&self) -> String {
+        crate::json::record_to_string(self)
+    }
+
+    /// Takes over any value that serialises to a JSON object.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it does not.
+    pub fn from_serialize<T: serde::Serialize + ?Sized>(value: &T) -> crate::Result<Self> {
+        match Value::from_serialize(value)? {
+            Value::Object(record) => Ok(record),
+            other => Err(crate::Error::new(crate::ErrorKind::Invalid, "a record must serialise to a JSON object")
+                .with("got", other.to_json().chars().take(40).collect::<String>())),
+        }
+    }
+
+    /// Turns into a type of yours.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Undecodable`](crate::ErrorKind::Undecodable) when the shape does not fit.
+    pub fn to<T: serde::de::DeserializeOwned>(&self) -> crate::Result<T> {
+        crate::json::to_type(self)
+    }
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clone for Shape {
+    fn clone(&self) -> Self {
+        Self { names: self.names.clone() }
+    }
+}
+
+/// Equal when they have the same members with equal values, in any order.
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        self.same(other)
+            || self.len() == other.len() && self.iter().all(|(name, value)| other.get(name).is_some_and(|v| v == value))
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<N: AsRef<str>, V: Into<Value>> FromIterator<(N, V)> for Record {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(members: I) -> Self {
+        let mut record = Self::new();
+        for (name, value) in members {
+            record.set(name, value);
+        }
+        record
+    }
+}
+
+impl<N: AsRef<str>, V: Into<Value>, const L: usize> From<[(N, V); L]> for Record {
+    fn from(members: [(N, V); L]) -> Self {
+        members.into_iter().collect()
+    }
+}

@@ -1,0 +1,2 @@
+//! A storage for landfall: file.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! A storage for landfall: memory.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! A storage for landfall: session.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! A storage for landfall: sqlite.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! A transport for landfall: http.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! A transport for landfall: jsonp.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! A transport for landfall: mock.
+#![forbid(unsafe_code)]
