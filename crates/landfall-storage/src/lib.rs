@@ -2,7 +2,13 @@
 //! custom item storages, the quota wrapper and the conformance kit.
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, feature = "conformance"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
+pub mod conformance;
 mod storage;
+mod table;
+pub mod worker;
 
 pub use landfall_core::{ChangeKind, Delta, Error, ErrorKind, Result, Revision, RowId, StoredRow, StoredState};
 pub use storage::{Capability, Storage};
+pub use table::{StateTable, check_key, stale};

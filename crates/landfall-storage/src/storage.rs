@@ -7,6 +7,7 @@ use std::{fmt::Debug, sync::Arc};
 /// What a storage can promise. Unknown means no.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(clippy::struct_excessive_bools, reason = "independent promises, each read on its own")]
 pub struct Capability {
     /// A commit that returned survives the death of the process and, on honest hardware, a power cut (G1).
     pub durable: bool,
@@ -16,15 +17,19 @@ pub struct Capability {
     pub shared: bool,
     /// The largest number of bytes that all keys together may take, if there is a limit.
     pub limit: Option<u64>,
+    /// Keeps the state of one key only: the first key that is used owns the place, any other is refused with
+    /// [`ErrorKind::Unsupported`](landfall_core::ErrorKind::Unsupported). (Item storages: Kendo's pair of functions
+    /// knows no key.)
+    pub one_key: bool,
 }
 
 impl Capability {
     /// Promises nothing.
     pub const fn none() -> Self {
-        Self { durable: false, atomic: false, shared: false, limit: None }
+        Self { durable: false, atomic: false, shared: false, limit: None, one_key: false }
     }
 
-    /// Sets [`durable`](Self::durable) and [`atomic`](Self::atomic).
+    /// Sets [`durable`](Self::durable).
     #[must_use]
     pub const fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
@@ -49,6 +54,13 @@ impl Capability {
     #[must_use]
     pub const fn limit(mut self, limit: Option<u64>) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Sets [`one_key`](Self::one_key).
+    #[must_use]
+    pub const fn one_key(mut self, one_key: bool) -> Self {
+        self.one_key = one_key;
         self
     }
 }
