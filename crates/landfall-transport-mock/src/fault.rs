@@ -1,6 +1,5 @@
 //! Faults: which request goes wrong, and how. Owns the matching; carries nothing out.
 
-use crate::options::position;
 use landfall_core::{Operation, Text, Value};
 use std::time::Duration;
 
@@ -62,7 +61,7 @@ impl Fault {
         Self::new(Some(operation))
     }
 
-    /// A fault of requests of any operation except submit. Until told otherwise they fail with status 500.
+    /// A fault of requests of any operation. Until told otherwise they fail with status 500.
     pub fn any() -> Self {
         Self::new(None)
     }
@@ -174,11 +173,7 @@ impl Fault {
 
     /// Whether this is the fault of the `count`th request of an operation.
     pub(crate) fn matches(&self, operation: Operation, count: u64) -> bool {
-        let same = match self.operation {
-            Some(own) => position(own) == position(operation),
-            None => operation != Operation::Submit,
-        };
-        same && self.left > 0 && self.nth.is_none_or(|nth| nth == count)
+        self.operation.is_none_or(|own| own == operation) && self.left > 0 && self.nth.is_none_or(|nth| nth == count)
     }
 
     /// Takes one request.
