@@ -5,10 +5,12 @@
 #[cfg(any(test, feature = "conformance"))]
 #[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
 pub mod conformance;
+mod quota;
 mod storage;
 mod table;
 pub mod worker;
 
 pub use landfall_core::{ChangeKind, Delta, Error, ErrorKind, Result, Revision, RowId, StoredRow, StoredState};
+pub use quota::QuotaStorage;
 pub use storage::{Capability, Storage};
 pub use table::{StateTable, check_key, stale};
