@@ -1,8 +1,37 @@
 //! The transport contract of [landfall](https://docs.rs/landfall): the trait that every transport fulfils, the dialects
 //! that spell requests and read answers, and the conformance kit.
+//!
+//! - [`Transport`] carries a [`Request`] of the engine and gives a [`Reply`].
+//! - [`Dialect`] says how requests are spelled and answers read ([`kendo`](dialect::kendo), [`rest`](dialect::rest),
+//!   [`odata`](dialect::odata), or one of yours); [`Channel`] says how they travel; [`DialectTransport`] is a transport
+//!   made of the two. Channels live in crates of their own.
+//! - [`FnTransport`] makes a transport of closures, [`Cached`] remembers answered reads.
+//!
+//! Nothing in this crate opens a connection.
 #![forbid(unsafe_code)]
 
+pub mod answer;
+mod cached;
+mod caught;
+mod channel;
+mod dates;
+pub mod dialect;
+mod fns;
+pub mod form;
+pub mod jsonp;
+pub mod origin;
+mod speaking;
+pub mod template;
 mod transport;
+mod wire;
 
-pub use landfall_core::{Applied, Body, Error, ErrorKind, Operation, OutgoingRow, Reply, Request, Result};
+pub use cached::Cached;
+pub use channel::Channel;
+pub use dates::{Dates, Utc, Zone, local_iso};
+pub use dialect::{Dialect, Surroundings};
+pub use fns::{FnTransport, IntoReply, from_fns};
+pub use landfall_core::{Applied, Body, Error, ErrorKind, Operation, OutgoingRow, Reply, Request, Result, Text};
+pub use speaking::DialectTransport;
 pub use transport::Transport;
+pub use url;
+pub use wire::{DataType, WireReply, WireRequest};

@@ -1,0 +1,74 @@
+//! A transport made of a dialect and a channel.
+//!
+//! Owns the order of the steps (spell, send, judge, read) and catches panics of user code. Knows no convention.
+
+use crate::{
+    Channel, Dialect, ErrorKind, Operation, Reply, Request, Result, Surroundings, Transport, answer,
+    caught::{Caught, caught},
+};
+use async_trait::async_trait;
+
+/// A [`Transport`] that speaks a dialect over a channel.
+#[derive(Clone, Debug)]
+pub struct DialectTransport<D, C> {
+    dialect: D,
+    channel: C,
+}
+
+impl<D: Dialect, C: Channel> DialectTransport<D, C> {
+    /// Puts the two together.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when the dialect's configuration is not usable ([`Dialect::check`]).
+    pub fn new(dialect: D, channel: C) -> Result<Self> {
+        dialect.check()?;
+        Ok(Self { dialect, channel })
+    }
+
+    /// The dialect.
+    pub const fn dialect(&self) -> &D {
+        &self.dialect
+    }
+
+    /// The channel.
+    pub const fn channel(&self) -> &C {
+        &self.channel
+    }
+}
+
+#[async_trait]
+impl<D: Dialect, C: Channel> Transport for DialectTransport<D, C> {
+    async fn send(&self, request: Request) -> Result<Reply> {
+        let name = request.operation.as_str();
+        if !self.dialect.offers(request.operation) {
+            return Err(crate::Error::new(
+                ErrorKind::Unsupported,
+                "the transport does not offer this operation; configure it",
+            )
+            .during(name));
+        }
+        let spelled = {
+            let around = Surroundings::now(self.channel.base());
+            caught("spelling a request", || self.dialect.request(&request, &around))
+                .and_then(|spelled| spelled)
+                .map_err(|error| error.during(name))?
+        };
+        let Some(sent) = spelled else { return Ok(Reply::empty()) };
+        // Channels run user code too: token hooks, header functions.
+        let exchanged = Caught(self.channel.exchange(&sent)).await;
+        let exchanged = exchanged.unwrap_or_else(|panic| Err(panic.applied(answer::doubt(&sent))));
+        let reply = exchanged.map_err(|error| error.during(name))?;
+        let read = caught("reading an answer", || {
+            if reply.is_success() {
+                self.dialect.answer(&request, &sent, reply)
+            } else {
+                Err(self.dialect.failure(&request, &sent, &reply))
+            }
+        });
+        read.unwrap_or_else(|panic| Err(panic.applied(answer::doubt(&sent)))).map_err(|error| error.during(name))
+    }
+
+    fn offers(&self, operation: Operation) -> bool {
+        self.dialect.offers(operation)
+    }
+}
