@@ -9,3 +9,4 @@ pub mod corpus;
 pub mod judge;
 pub mod pack;
 pub mod scenario;
+pub mod trace;
