@@ -1,7 +1,10 @@
 //! Traces: the form in which results are written down. Owns the canonical form; asks no data source.
 
 use landfall_core::{Number, Record, Text, Value};
-use std::{collections::HashMap, hash::Hash};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hash},
+};
 
 /// The member that marks pending changes.
 const STATE: &str = "__state__";
@@ -120,7 +123,7 @@ pub fn reduced(value: &Value) -> Value {
 }
 
 /// A view: rows that are in the data as their positions there, others as plain objects.
-pub fn view<U: Eq + Hash>(nodes: &[Node<U>], positions: &HashMap<U, usize>, state: bool) -> Value {
+pub fn view<U: Eq + Hash, S: BuildHasher>(nodes: &[Node<U>], positions: &HashMap<U, usize, S>, state: bool) -> Value {
     let shown = nodes.iter().map(|node| match node {
         Node::Row(uid, record) => match positions.get(uid) {
             Some(position) => Value::from(*position),
