@@ -1,2 +1,60 @@
-//! A storage for landfall: sqlite.
+//! One SQLite file as a storage for landfall, the offline-first data source: the default choice. Any number of keys in
+//! one file, durable when a commit returns, shared between processes, readable with `sqlite3`.
+//!
+//! ```
+//! use landfall_storage::{Delta, Storage, StoredRow};
+//! use landfall_storage_sqlite::SqliteStorage;
+//! # use landfall_storage::conformance::block_on;
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let path = dir.path().join("offline.sqlite");
+//! # block_on(async {
+//!
+//! let storage = SqliteStorage::open(&path)?;
+//! let row = StoredRow { id: 1, order: 1, state: None, record: r#"{"id":1,"name":"Chai"}"#.into(), change: None };
+//! storage.commit("products", 0, Delta { put: vec![row], ..Delta::default() }).await?;
+//! drop(storage);
+//!
+//! let storage = SqliteStorage::open(&path)?;
+//! assert_eq!(storage.load("products").await?.rows.len(), 1);
+//! # Ok::<(), landfall_storage::Error>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # The file
+//! Journal mode WAL with `synchronous=FULL`: a returned commit survives a power cut. The file and its companions `-wal`
+//! and `-shm` are readable by their owner only. Format 1 (`PRAGMA user_version`; the `application_id` is `LFAL`):
+//!
+//! | table | columns |
+//! |---|---|
+//! | `states` | `id`, `key`, `revision`, `meta` (JSON), and for checking: `row_count`, `byte_count`, `row_sum`, `meta_crc`, `crc` |
+//! | `rows` | `state` (of `states.id`), `id`, `ord`, `marker` (`create`, `update`, `destroy` or null), `record` (JSON), `change` (JSON), `crc` |
+//! | `store` | one row: `state_count` |
+//!
+//! ```sh
+//! sqlite3 offline.sqlite "select marker, record from rows where marker is not null order by ord"
+//! ```
+//!
+//! The checksums (CRC-32) find accidents that SQLite itself does not notice; they are no protection against attackers.
+//! A row that was changed by hand is therefore refused as damaged. A file that is damaged, empty or somebody else's gives
+//! [`ErrorKind::Corrupt`](landfall_storage::ErrorKind::Corrupt), one that a newer landfall wrote
+//! [`ErrorKind::NewerFormat`](landfall_storage::ErrorKind::NewerFormat); both are left as they are.
+//!
+//! # Features
+//! - `bundled` (default): compiles SQLite into the program. There can be one SQLite per program: this crate links it
+//!   through rusqlite 0.41.
+//! - `default-path`: `SqliteStorage::open_default`, a file in the platform's data directory.
+//!
+//! # Limitations
+//! Opening does its work on the calling thread; every other call is done by a thread of the storage's own. Not for
+//! network file systems: SQLite's WAL needs shared memory. What is stored is not encrypted.
 #![forbid(unsafe_code)]
+
+mod config;
+mod database;
+mod error;
+mod open;
+mod schema;
+mod storage;
+
+pub use config::SqliteConfig;
+pub use storage::SqliteStorage;

@@ -5,6 +5,7 @@
 #[cfg(any(test, feature = "conformance"))]
 #[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
 pub mod conformance;
+pub mod fs;
 mod quota;
 mod storage;
 mod table;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{ChangeKind, Delta, ErrorKind, StoredRow, StoredState};
 
-/// A small generator (`SplitMix64`): the same seed, the same sequence, on every machine.
+/// A small generator (a multiply-and-shift mix): the same seed, the same sequence, on every machine.
 struct Random(u64);
 
 impl Random {

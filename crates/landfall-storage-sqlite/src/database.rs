@@ -1,0 +1,358 @@
+//! What the worker thread does with the connection: load, commit, remove, keys, usage. Owns all statements; values are
+//! always bound.
+
+use crate::{error, schema};
+use landfall_storage::{ChangeKind, Delta, Error, Result, Revision, RowId, StoredRow, StoredState, stale};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use std::sync::Arc;
+
+/// The connection, until a failure closes it.
+#[derive(Debug)]
+pub(crate) enum Database {
+    Open(Connection),
+    Closed,
+}
+
+/// What `states` says about one key.
+struct Head {
+    id: i64,
+    revision: Revision,
+    row_count: u64,
+    byte_count: u64,
+    row_sum: u64,
+    meta_crc: u32,
+}
+
+impl Head {
+    fn crc(&self, key: &str) -> u32 {
+        let meta_crc = u64::from(self.meta_crc);
+        schema::state_crc(key, [self.revision, self.row_count, self.byte_count, self.row_sum, meta_crc])
+    }
+}
+
+/// What a row counts for in its state's head.
+struct Weight {
+    bytes: u64,
+    crc: u32,
+}
+
+type Sql<T> = rusqlite::Result<T>;
+
+/// A failure inside of a transaction: SQLite's, or ours.
+enum Failure {
+    Sql(rusqlite::Error),
+    Own(Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Own(error)
+    }
+}
+
+/// SQLite's integers are signed; the bits are kept.
+fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+fn unsigned(row: &Row<'_>, column: usize) -> Sql<u64> {
+    Ok(row.get::<_, i64>(column)?.cast_unsigned())
+}
+
+impl Database {
+    /// Runs one unit of work; afterwards either it is committed, or nothing happened, or the database is closed.
+    fn transact<T>(
+        &mut self,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T> {
+        let Self::Open(connection) = self else { return Err(error::closed()) };
+        let outcome = (|| {
+            let transaction = connection.transaction_with_behavior(behavior)?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        })();
+        match outcome {
+            Ok(value) => Ok(value),
+            // Dropping a transaction rolls it back; if it did not, no one knows what the next one would build on.
+            Err(failure) => {
+                let failed_flush = matches!(&failure, Failure::Sql(source) if error::is_failed_flush(source));
+                if failed_flush || !connection.is_autocommit() {
+                    *self = Self::Closed;
+                }
+                Err(match failure {
+                    Failure::Sql(source) => error::map(source),
+                    Failure::Own(own) => own,
+                })
+            }
+        }
+    }
+
+    /// Checks what a load would not notice: that no state is missing or illegible.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        self.transact(TransactionBehavior::Deferred, |sql| {
+            let expected: u64 =
+                sql.query_row("SELECT state_count FROM store WHERE id = 1", [], |row| unsigned(row, 0))?;
+            let mut statement = sql.prepare(
+                "SELECT id, revision, row_count, byte_count, row_sum, meta_crc, crc, key FROM states NOT INDEXED",
+            )?;
+            let mut rows = statement.query([])?;
+            let mut found = 0;
+            while let Some(row) = rows.next()? {
+                let key: String = row.get(7)?;
+                head(row, &key)?;
+                let by_index: Option<i64> = sql
+                    .prepare_cached("SELECT id FROM states WHERE key = ?1")?
+                    .query_row([&key], |row| row.get(0))
+                    .optional()?;
+                if by_index != Some(row.get(0)?) {
+                    return Err(error::damaged("the index of the keys is damaged").into());
+                }
+                found += 1;
+            }
+            if found != expected {
+                return Err(error::damaged("a state is missing").into());
+            }
+            Ok(())
+        })
+    }
+
+    pub(crate) fn load(&mut self, key: &str) -> Result<StoredState> {
+        self.transact(TransactionBehavior::Deferred, |sql| {
+            let Some(head) = find(sql, key)? else { return Ok(StoredState::default()) };
+            let meta: Option<Arc<str>> =
+                sql.prepare_cached("SELECT meta FROM states WHERE id = ?1")?.query_row([head.id], |row| row.get(0))?;
+            if schema::meta_crc(meta.as_deref()) != head.meta_crc {
+                return Err(error::damaged("the meta document does not match its checksum").into());
+            }
+            let capacity = usize::try_from(head.row_count).unwrap_or_default().min(1 << 20);
+            let mut state = StoredState { revision: head.revision, meta, rows: Vec::with_capacity(capacity) };
+            let mut statement =
+                sql.prepare_cached("SELECT id, ord, marker, record, change, crc FROM rows WHERE state = ?1")?;
+            let mut rows = statement.query([head.id])?;
+            let mut sum = 0;
+            while let Some(row) = rows.next()? {
+                let crc: u32 = row.get(5)?;
+                let row = stored_row(row)?;
+                if schema::row_crc(&row) != crc {
+                    return Err(error::damaged("a row does not match its checksum")
+                        .with("row", row.id.to_string())
+                        .into());
+                }
+                sum += u64::from(crc);
+                state.rows.push(row);
+            }
+            if state.rows.len() as u64 != head.row_count || sum != head.row_sum || state.size() != head.byte_count {
+                return Err(error::damaged("rows are missing").into());
+            }
+            if !state.rows.is_sorted_by_key(|row| (row.order, row.id)) {
+                state.rows.sort_unstable_by_key(|row| (row.order, row.id));
+            }
+            Ok(state)
+        })
+    }
+
+    pub(crate) fn commit(&mut self, key: &str, expected: Revision, delta: &Delta) -> Result<Revision> {
+        self.transact(TransactionBehavior::Immediate, |sql| {
+            let found = find(sql, key)?;
+            let current = found.as_ref().map_or(0, |head| head.revision);
+            if current != expected {
+                return Err(stale(key, expected, current).into());
+            }
+            let mut head = match found {
+                Some(head) => head,
+                None => create(sql, key)?,
+            };
+            apply(sql, &mut head, delta)?;
+            head.revision += 1;
+            sql.prepare_cached(
+                "UPDATE states SET revision = ?2, row_count = ?3, byte_count = ?4, row_sum = ?5, meta_crc = ?6, crc = ?7
+                 WHERE id = ?1",
+            )?
+            .execute(params![
+                head.id,
+                signed(head.revision),
+                signed(head.row_count),
+                signed(head.byte_count),
+                signed(head.row_sum),
+                head.meta_crc,
+                head.crc(key)
+            ])?;
+            Ok(head.revision)
+        })
+    }
+
+    pub(crate) fn remove(&mut self, key: &str) -> Result<()> {
+        self.transact(TransactionBehavior::Immediate, |sql| {
+            // Not through `find`: what is damaged can be removed as well.
+            let id: Option<i64> = sql
+                .prepare_cached("SELECT id FROM states WHERE key = ?1")?
+                .query_row([key], |row| row.get(0))
+                .optional()?;
+            if let Some(id) = id {
+                sql.prepare_cached("DELETE FROM rows WHERE state = ?1")?.execute([id])?;
+                sql.prepare_cached("DELETE FROM states WHERE id = ?1")?.execute([id])?;
+                count_states(sql, -1)?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(crate) fn keys(&mut self) -> Result<Vec<String>> {
+        self.transact(TransactionBehavior::Deferred, |sql| {
+            let mut statement = sql.prepare_cached("SELECT key FROM states ORDER BY key")?;
+            let keys = statement.query_map([], |row| row.get(0))?.collect::<Sql<Vec<String>>>()?;
+            Ok(keys)
+        })
+    }
+
+    pub(crate) fn usage(&mut self, key: Option<&str>) -> Result<u64> {
+        self.transact(TransactionBehavior::Deferred, |sql| match key {
+            Some(key) => Ok(find(sql, key)?.map_or(0, |head| head.byte_count)),
+            None => Ok(sql
+                .prepare_cached("SELECT coalesce(sum(byte_count), 0) FROM states")?
+                .query_row([], |row| unsigned(row, 0))?),
+        })
+    }
+
+    /// Gives pages back to the file system when most of the file is empty. Worth nothing more than the space: failures
+    /// are left to the next call that matters.
+    pub(crate) fn give_back(&mut self) {
+        let Self::Open(connection) = self else { return };
+        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        if let (Ok(free), Ok(all)) = (pragma("freelist_count"), pragma("page_count"))
+            && free > 128
+            && free > all / 2
+        {
+            drop(connection.execute_batch("PRAGMA incremental_vacuum"));
+        }
+    }
+}
+
+/// Reads and checks a head; the columns are `id, revision, row_count, byte_count, row_sum, meta_crc, crc`.
+fn head(row: &Row<'_>, key: &str) -> Result<Head, Failure> {
+    let head = Head {
+        id: row.get(0)?,
+        revision: unsigned(row, 1)?,
+        row_count: unsigned(row, 2)?,
+        byte_count: unsigned(row, 3)?,
+        row_sum: unsigned(row, 4)?,
+        meta_crc: row.get(5)?,
+    };
+    if head.crc(key) != row.get::<_, u32>(6)? {
+        return Err(error::damaged("a state does not match its checksum").into());
+    }
+    Ok(head)
+}
+
+fn find(sql: &Transaction<'_>, key: &str) -> Result<Option<Head>, Failure> {
+    let mut statement = sql.prepare_cached(
+        "SELECT id, revision, row_count, byte_count, row_sum, meta_crc, crc FROM states WHERE key = ?1",
+    )?;
+    let mut rows = statement.query([key])?;
+    rows.next()?.map(|row| head(row, key)).transpose()
+}
+
+/// A new head; its checksum is written with the first revision.
+fn create(sql: &Transaction<'_>, key: &str) -> Sql<Head> {
+    sql.prepare_cached(
+        "INSERT INTO states(key, revision, row_count, byte_count, row_sum, meta_crc, crc) VALUES(?1, 0, 0, 0, 0, 0, 0)",
+    )?
+    .execute([key])?;
+    count_states(sql, 1)?;
+    Ok(Head { id: sql.last_insert_rowid(), revision: 0, row_count: 0, byte_count: 0, row_sum: 0, meta_crc: 0 })
+}
+
+fn count_states(sql: &Transaction<'_>, by: i64) -> Sql<usize> {
+    sql.prepare_cached("UPDATE store SET state_count = state_count + ?1 WHERE id = 1")?.execute([by])
+}
+
+fn apply(sql: &Transaction<'_>, head: &mut Head, delta: &Delta) -> Result<(), Failure> {
+    if delta.clear {
+        sql.prepare_cached("DELETE FROM rows WHERE state = ?1")?.execute([head.id])?;
+        (head.row_count, head.byte_count, head.row_sum) = (0, 0, 0);
+        set_meta(sql, head, None)?;
+    } else if delta.meta.is_some() {
+        let length: Option<u64> = sql
+            .prepare_cached("SELECT length(CAST(meta AS BLOB)) FROM states WHERE id = ?1")?
+            .query_row([head.id], |row| Ok(row.get::<_, Option<i64>>(0)?.map(i64::cast_unsigned)))?;
+        subtract(&mut head.byte_count, length.unwrap_or(0))?;
+    }
+    {
+        let mut weigh = sql.prepare_cached(
+            "SELECT length(CAST(record AS BLOB)) + coalesce(length(CAST(change AS BLOB)), 0), crc
+             FROM rows WHERE state = ?1 AND id = ?2",
+        )?;
+        let mut weight = |state: i64, id: RowId| {
+            weigh
+                .query_row(params![state, signed(id)], |row| Ok(Weight { bytes: unsigned(row, 0)?, crc: row.get(1)? }))
+                .optional()
+        };
+        let mut delete = sql.prepare_cached("DELETE FROM rows WHERE state = ?1 AND id = ?2")?;
+        for id in &delta.delete {
+            if let Some(old) = weight(head.id, *id)? {
+                delete.execute(params![head.id, signed(*id)])?;
+                forget(head, &old)?;
+            }
+        }
+        let mut put = sql.prepare_cached(
+            "INSERT OR REPLACE INTO rows(state, id, ord, marker, record, change, crc) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        for row in &delta.put {
+            if let Some(old) = weight(head.id, row.id)? {
+                forget(head, &old)?;
+            }
+            let crc = schema::row_crc(row);
+            let marker = row.state.map(ChangeKind::as_str);
+            put.execute(params![
+                head.id,
+                signed(row.id),
+                signed(row.order),
+                marker,
+                &*row.record,
+                row.change.as_deref(),
+                crc
+            ])?;
+            head.row_count += 1;
+            head.byte_count += row.size() as u64;
+            head.row_sum += u64::from(crc);
+        }
+    }
+    if let Some(meta) = &delta.meta {
+        set_meta(sql, head, Some(meta))?;
+        head.byte_count += meta.len() as u64;
+    }
+    Ok(())
+}
+
+fn set_meta(sql: &Transaction<'_>, head: &mut Head, meta: Option<&str>) -> Sql<()> {
+    sql.prepare_cached("UPDATE states SET meta = ?2 WHERE id = ?1")?.execute(params![head.id, meta])?;
+    head.meta_crc = schema::meta_crc(meta);
+    Ok(())
+}
+
+fn forget(head: &mut Head, old: &Weight) -> Result<(), Failure> {
+    subtract(&mut head.row_count, 1)?;
+    subtract(&mut head.byte_count, old.bytes)?;
+    subtract(&mut head.row_sum, u64::from(old.crc))
+}
+
+fn subtract(from: &mut u64, what: u64) -> Result<(), Failure> {
+    *from = from.checked_sub(what).ok_or_else(|| error::damaged("a state does not add up"))?;
+    Ok(())
+}
+
+fn stored_row(row: &Row<'_>) -> Result<StoredRow, Failure> {
+    let state = match row.get_ref(2)?.as_str_or_null().map_err(|_wrong_type| error::damaged("a marker is no text"))? {
+        None => None,
+        Some(marker) => Some(ChangeKind::from_marker(marker).ok_or_else(|| error::damaged("a marker is unknown"))?),
+    };
+    Ok(StoredRow { id: unsigned(row, 0)?, order: unsigned(row, 1)?, state, record: row.get(3)?, change: row.get(4)? })
+}

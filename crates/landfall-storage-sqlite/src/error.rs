@@ -1,0 +1,67 @@
+//! SQLite's errors as landfall's. The one place that knows both.
+
+use landfall_storage::{Error, ErrorKind};
+use rusqlite::{ErrorCode, ffi};
+use std::io;
+
+/// What a failed statement means for the caller.
+pub(crate) fn map(source: rusqlite::Error) -> Error {
+    use rusqlite::Error as E;
+    let (kind, message) = match &source {
+        E::SqliteFailure(failure, _) => match failure.code {
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+                (ErrorKind::Locked, "another process is writing; try again, or raise the busy time-out")
+            }
+            ErrorCode::DiskFull => (
+                ErrorKind::QuotaExceeded { used: 0, limit: 0, needed: 0 },
+                "the medium is full; make room and try again",
+            ),
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
+                (ErrorKind::ReadOnly, "the database or its directory cannot be written")
+            }
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+                (ErrorKind::Corrupt, "SQLite finds the file damaged")
+            }
+            ErrorCode::TooBig => (ErrorKind::Limit, "a text is longer than SQLite takes"),
+            ErrorCode::CannotOpen => (ErrorKind::Storage, "the database file cannot be opened"),
+            ErrorCode::SystemIoFailure => (ErrorKind::Storage, "reading or writing the database failed"),
+            _ => (ErrorKind::Storage, "SQLite refused a statement"),
+        },
+        // What we wrote ourselves has the types that we ask for.
+        E::FromSqlConversionFailure(..)
+        | E::IntegralValueOutOfRange(..)
+        | E::InvalidColumnType(..)
+        | E::Utf8Error(..)
+        | E::QueryReturnedNoRows => (ErrorKind::Corrupt, "the database holds what landfall never writes"),
+        _ => (ErrorKind::Storage, "SQLite refused a statement"),
+    };
+    Error::new(kind, message).caused_by(source)
+}
+
+/// A failure of the file system around the database.
+pub(crate) fn io(source: io::Error, what: &'static str) -> Error {
+    let kind = match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            ErrorKind::QuotaExceeded { used: 0, limit: 0, needed: 0 }
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => ErrorKind::ReadOnly,
+        _ => ErrorKind::Storage,
+    };
+    Error::new(kind, what).caused_by(source)
+}
+
+/// Whether nothing that is written from now on could be trusted to be on the disk: a flush failed.
+pub(crate) fn is_failed_flush(source: &rusqlite::Error) -> bool {
+    matches!(source.sqlite_error(), Some(failure)
+        if matches!(failure.extended_code, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC))
+}
+
+/// A state that does not match its checksums.
+pub(crate) fn damaged(what: &'static str) -> Error {
+    Error::new(ErrorKind::Corrupt, what)
+}
+
+/// The handle was closed by an earlier failure.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "an earlier flush failed; open the storage again")
+}
