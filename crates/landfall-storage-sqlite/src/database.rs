@@ -231,7 +231,13 @@ impl Database {
             && free > 128
             && free > all / 2
         {
-            drop(connection.execute_batch("PRAGMA incremental_vacuum"));
+            // Each step gives one page back.
+            let steps = connection.prepare("PRAGMA incremental_vacuum").and_then(|mut statement| {
+                let mut rows = statement.query([])?;
+                while rows.next()?.is_some() {}
+                Ok(())
+            });
+            drop(steps);
         }
     }
 }

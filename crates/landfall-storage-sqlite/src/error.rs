@@ -22,13 +22,16 @@ pub(crate) fn map(source: rusqlite::Error) -> Error {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
                 (ErrorKind::Corrupt, "SQLite finds the file damaged")
             }
+            // Our statements are fixed and right; if SQLite finds one wrong, the file's schema is not what we wrote.
+            ErrorCode::Unknown => (ErrorKind::Corrupt, "the file is not as landfall makes it"),
             ErrorCode::TooBig => (ErrorKind::Limit, "a text is longer than SQLite takes"),
             ErrorCode::CannotOpen => (ErrorKind::Storage, "the database file cannot be opened"),
             ErrorCode::SystemIoFailure => (ErrorKind::Storage, "reading or writing the database failed"),
             _ => (ErrorKind::Storage, "SQLite refused a statement"),
         },
         // What we wrote ourselves has the types that we ask for.
-        E::FromSqlConversionFailure(..)
+        E::SqlInputError { .. }
+        | E::FromSqlConversionFailure(..)
         | E::IntegralValueOutOfRange(..)
         | E::InvalidColumnType(..)
         | E::Utf8Error(..)

@@ -173,6 +173,8 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
     }
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "mmap_size", 0)?;
+    // Whether rows belong to a state is checked with the sums of the state.
+    connection.pragma_update(None, "foreign_keys", false)?;
     // No temporary files outside.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(32);

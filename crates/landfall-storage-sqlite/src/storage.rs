@@ -5,11 +5,7 @@ use async_trait::async_trait;
 use landfall_storage::{
     Capability, Delta, Error, ErrorKind, Result, Revision, Storage, StoredState, check_key, worker::Worker,
 };
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, path::Path, sync::Arc};
 
 /// One SQLite file. Clones share the connection and its thread; further handles on the same file, in this process or
 /// another, have their own and see each other's commits.
@@ -70,7 +66,7 @@ impl SqliteStorage {
     /// `Config` when the name is no file name or the platform names no such directory.
     #[cfg(feature = "default-path")]
     #[cfg_attr(docsrs, doc(cfg(feature = "default-path")))]
-    pub fn default_path(app_name: &str) -> Result<PathBuf> {
+    pub fn default_path(app_name: &str) -> Result<std::path::PathBuf> {
         use etcetera::BaseStrategy;
         let wrong = |message| Error::new(ErrorKind::Config, message).during("open").with("application", app_name);
         if app_name.contains(['/', '\\', ':', '\0']) || matches!(app_name, "" | "." | "..") {
