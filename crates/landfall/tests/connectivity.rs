@@ -449,8 +449,12 @@ mod http {
 #[tokio::test]
 async fn the_operating_system_says_something_at_once_and_hints_wake() {
     use landfall::connectivity::OsEvents;
-    let connectivity =
-        timeout(seconds(10), Connectivity::from_events(OsEvents::new().unwrap())).await.unwrap().unwrap();
+    let events = match OsEvents::new() {
+        Ok(events) => events,
+        // Some sandboxes let nobody listen; the typed error is then what is promised.
+        Err(error) => return assert_eq!(*error.kind(), ErrorKind::Unsupported),
+    };
+    let connectivity = timeout(seconds(10), Connectivity::from_events(events)).await.unwrap().unwrap();
     assert!(connectivity.reason().starts_with("an event said"));
 
     // Its first item is a hint already: two probes without any waiting in between.
