@@ -8,12 +8,18 @@
 //! - [`FnTransport`] makes a transport of closures, [`Cached`] remembers answered reads.
 //!
 //! Nothing in this crate opens a connection.
+//!
+//! # Features
+//!
+//! - `conformance`: the test kit for transports, `transport_conformance!`, and a scripted loopback server (std only).
 #![forbid(unsafe_code)]
 
 pub mod answer;
 mod cached;
 mod caught;
 mod channel;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod dates;
 pub mod dialect;
 mod fns;
