@@ -5,6 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod date;
+mod engine;
+mod stubs;
+pub use stubs::*;
 mod error;
 mod json;
 mod number;
@@ -15,6 +18,10 @@ mod text;
 mod value;
 
 pub use date::Date;
+pub use engine::{
+    Action, ChangeInfo, ChangeOutcome, Engine, Environment, Event, EventKind, Failure, Item, Offers, Options, Pending,
+    QueryOptions, Settled, Shown, ShownGroup, Standing, Step, Steps, SyncReport, Then, Ticket, Uid, Verdict, judge,
+};
 pub use error::{Applied, Error, ErrorKind, Result};
 pub use number::Number;
 pub use record::Record;

@@ -95,6 +95,45 @@ impl Delta {
         !self.clear && self.delete.is_empty() && self.put.is_empty() && self.meta.is_none()
     }
 
+    /// Several deltas as one: what applying them one after another would do.
+    pub fn merged<'a>(deltas: impl IntoIterator<Item = &'a Self>) -> Self {
+        use std::collections::{HashMap, HashSet};
+        let mut out = Self::default();
+        let mut place: HashMap<RowId, usize> = HashMap::new();
+        let mut puts: Vec<Option<StoredRow>> = Vec::new();
+        let mut deleted: HashSet<RowId> = HashSet::new();
+        for delta in deltas {
+            if delta.clear {
+                out = Self { clear: true, ..Self::default() };
+                place.clear();
+                puts.clear();
+                deleted.clear();
+            }
+            for id in &delta.delete {
+                if let Some(slot) = place.remove(id).and_then(|at| puts.get_mut(at)) {
+                    *slot = None;
+                }
+                if deleted.insert(*id) {
+                    out.delete.push(*id);
+                }
+            }
+            for row in &delta.put {
+                match place.get(&row.id).and_then(|at| puts.get_mut(*at)) {
+                    Some(slot) => *slot = Some(row.clone()),
+                    None => {
+                        place.insert(row.id, puts.len());
+                        puts.push(Some(row.clone()));
+                    }
+                }
+            }
+            if delta.meta.is_some() {
+                out.meta.clone_from(&delta.meta);
+            }
+        }
+        out.put = puts.into_iter().flatten().collect();
+        out
+    }
+
     /// Bytes of text that the delta carries.
     pub fn size(&self) -> u64 {
         let rows: usize = self.put.iter().map(StoredRow::size).sum();

@@ -1,0 +1,142 @@
+//! Meeting another program's commits on the same key (G10), and drafts made before anything was loaded.
+//!
+//! The other's state goes underneath, what was changed here stays on top, field by field.
+
+use super::{
+    Engine,
+    change::{Change, Removed, carry_over},
+    persist::Restored,
+    table::{Row, Uid},
+};
+use crate::{Record, Result, StoredState};
+use std::collections::HashMap;
+
+impl Engine {
+    /// The commit of these steps found somebody else's revision: loads, merges, commits again. Give the loaded state.
+    ///
+    /// # Errors
+    /// The error of the load, to be told to every waiting step through [`committed`](Self::committed).
+    pub fn stale(&mut self, state: Result<StoredState>) -> Result<crate::Delta> {
+        let state = state?;
+        let restored = self.decode(&state)?;
+        self.revision = state.revision;
+        self.loaded = true;
+        self.hidden = None;
+        self.lay_drafts_over(restored);
+        self.touch();
+        self.snapshot_needed = false;
+        self.meta_dirty = false;
+        Ok(self.snapshot())
+    }
+
+    /// Shows a restored state with everything that was changed here on top of it.
+    pub(crate) fn lay_drafts_over(&mut self, restored: Restored) {
+        let ours: Vec<(bool, usize, Row, Change)> = {
+            let table = &self.table;
+            let mut rows: Vec<(bool, usize, Row, Change)> = self
+                .overlay
+                .iter()
+                .filter_map(|(uid, change)| {
+                    let at = table.position(*uid)?;
+                    Some((true, at, table.at(at)?.clone(), change.clone()))
+                })
+                .collect();
+            rows.sort_by_key(|(_, at, ..)| *at);
+            let gone = self.removed.drain(..).chain(self.parked.drain(..));
+            rows.extend(gone.map(|gone| (false, usize::MAX, gone.row, gone.change)));
+            rows
+        };
+        let theirs: HashMap<Uid, Option<Change>> = restored
+            .rows
+            .iter()
+            .map(|(row, change)| (row.uid, change.clone()))
+            .chain(restored.removed.iter().map(|gone| (gone.row.uid, Some(gone.change.clone()))))
+            .collect();
+        let total = self.total;
+        self.show(restored);
+        for (present, at, row, change) in ours {
+            self.lay_one(present, at, row, change, &theirs);
+        }
+        if self.options.server_paging {
+            self.total = total.or(self.total);
+        } else {
+            self.total = Some(self.groups.as_ref().map_or(self.table.len(), Vec::len));
+        }
+        self.rebuild_groups();
+        self.ids = None;
+        self.touch();
+    }
+
+    fn lay_one(&mut self, present: bool, at: usize, row: Row, mut change: Change, theirs: &HashMap<Uid, Option<Change>>) {
+        let known = if theirs.contains_key(&row.uid) {
+            Some(row.uid)
+        } else {
+            change.base.as_ref().and_then(|base| self.id_of(base)).and_then(|id| self.find_id(&id))
+        };
+        let Some(uid) = known else {
+            // Theirs does not have it: a record of ours, or one that is gone there.
+            if !present {
+                self.removed.push(Removed { row, change });
+            } else if change.base.is_none() || change.looks_new {
+                self.insert_row(at, row.uid, row.record);
+                self.overlay.insert(row.uid, change);
+            } else {
+                self.parked.push(Removed { row, change });
+            }
+            return;
+        };
+        let was = change.base.clone();
+        let over = |now: &Record, their: &Record| match &was {
+            Some(was) => carry_over(was, now, their),
+            None => now.clone(),
+        };
+        let their_change = theirs.get(&uid).cloned().flatten();
+        let their_record = self.table.get(uid).map(|row| row.record.clone());
+        if let Some(their) = &their_record {
+            if let Some(accepted) = &mut change.accepted {
+                let record = over(&accepted.record, their);
+                if record != accepted.record {
+                    accepted.record = record;
+                }
+            }
+        }
+        let their_base = their_change.and_then(|change| change.base);
+        if let Some(base) = their_base.or_else(|| their_record.clone().filter(|_| was.is_some())) {
+            change.base = Some(base);
+        }
+        if present {
+            let record = match &their_record {
+                Some(their) => over(&row.record, their),
+                None => row.record.clone(),
+            };
+            self.removed.retain(|gone| gone.row.uid != uid);
+            match self.table.record_mut(uid) {
+                Some(slot) => *slot = record,
+                None => {
+                    self.insert_row(at, uid, record);
+                }
+            }
+            if !change.is_idle() {
+                self.overlay.insert(uid, change);
+            }
+        } else {
+            self.forget(uid);
+            self.removed.retain(|gone| gone.row.uid != uid);
+            self.removed.push(Removed { row: Row { uid, ..row }, change });
+        }
+    }
+
+    /// Replaces the rows as [`set_data`](Self::set_data) does: pending changes stay on top, removals stay.
+    pub(crate) fn replace_rows(&mut self, records: Vec<Record>) {
+        let drafts_gone: Vec<Removed> = self.removed.iter().filter(|gone| gone.change.accepted.is_none()).cloned().collect();
+        self.from_store = false;
+        self.total = Some(records.len());
+        let answer = crate::ReadAnswer { rows: records, ..crate::ReadAnswer::default() };
+        self.take_fresh(answer);
+        for gone in drafts_gone {
+            if !self.removed.iter().any(|known| known.row.uid == gone.row.uid) {
+                self.removed.push(gone);
+            }
+        }
+    }
+}

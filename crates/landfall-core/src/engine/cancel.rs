@@ -1,0 +1,166 @@
+//! Taking edits back, each layer on its own (reference 4.4; DESIGN section 8).
+
+use super::{
+    Engine, Step, Steps,
+    change::{Accepted, Change, Removed},
+    event::{Action, Event, EventKind},
+    groups,
+    table::{Row, Uid},
+};
+use crate::{ChangeKind, Delta, Record, Result};
+
+/// What a row goes back to.
+enum Back {
+    /// These values; still pending if true.
+    To(Record, bool),
+    /// Removed, as accepted.
+    Gone,
+    /// It was never there.
+    Never,
+}
+
+impl Engine {
+    /// Cancels all drafts and withdraws changes that were accepted online and failed. Changes accepted offline go back
+    /// to their accepted values (R4.22, Q38).
+    ///
+    /// # Errors
+    /// None today.
+    pub fn cancel_changes(&mut self) -> Result<Steps> {
+        let mut delta = Delta::default();
+        for Removed { row, mut change } in std::mem::take(&mut self.removed) {
+            let uid = row.uid;
+            match self.back(uid, &mut change, &mut delta) {
+                Back::To(record, _) => {
+                    self.table.put_back(Row { record, ..row });
+                    self.keep(uid, change, true);
+                }
+                Back::Gone => self.removed.push(Removed { row, change }),
+                Back::Never => {}
+            }
+        }
+        let mut uids: Vec<Uid> = self.overlay.keys().copied().collect();
+        uids.sort_unstable();
+        for uid in uids {
+            let Some(mut change) = self.overlay.remove(&uid) else { continue };
+            match self.back(uid, &mut change, &mut delta) {
+                Back::To(record, _) => {
+                    if let Some(slot) = self.table.record_mut(uid) {
+                        *slot = record;
+                    }
+                    self.keep(uid, change, true);
+                }
+                Back::Gone => {
+                    if let Some((_, row)) = self.table.remove(uid) {
+                        self.removed.push(Removed { row, change });
+                    }
+                }
+                Back::Never => {
+                    self.table.remove(uid);
+                    if let Some(groups) = &mut self.groups {
+                        groups::remove(groups, uid);
+                    }
+                }
+            }
+        }
+        for uid in std::mem::take(&mut self.appended) {
+            self.table.move_to_end(uid);
+        }
+        self.rebuild_groups();
+        self.ids = None;
+        self.total = self.pristine_total;
+        self.touch();
+        let mut steps = self.storage_steps(delta);
+        let mut event = Event::new(EventKind::Change);
+        event.items = self.view_items();
+        steps.push_back(Step::Emit(event));
+        Ok(steps)
+    }
+
+    /// Cancels the changes of one item (R4.24). A removed item is not brought back.
+    ///
+    /// # Errors
+    /// None: an unknown item has no changes.
+    pub fn cancel_changes_of(&mut self, uid: Uid) -> Result<Steps> {
+        if self.table.get(uid).is_none() {
+            return Ok(Steps::new());
+        }
+        let Some(mut change) = self.overlay.remove(&uid) else { return Ok(Steps::new()) };
+        self.settle_view();
+        let mut delta = Delta::default();
+        let steps = match self.back(uid, &mut change, &mut delta) {
+            Back::To(record, _) => {
+                if let Some(slot) = self.table.record_mut(uid) {
+                    *slot = record;
+                }
+                self.keep(uid, change, false);
+                self.ids = None;
+                Steps::new()
+            }
+            Back::Gone | Back::Never => {
+                let Some((at, row)) = self.table.remove(uid) else { return Ok(Steps::new()) };
+                if let Some(groups) = &mut self.groups {
+                    groups::remove(groups, uid);
+                    groups::prune(groups);
+                    self.meta_dirty = true;
+                }
+                self.ids = None;
+                let items = self.watch.then(|| vec![super::event::Item { uid, record: row.record.clone() }]);
+                self.edited(Action::Remove, None, Some(at), items, 1)
+            }
+        };
+        let mut out = self.storage_steps(delta);
+        out.extend(steps);
+        Ok(out)
+    }
+
+    /// Peels the layers that cancelling takes off.
+    fn back(&self, uid: Uid, change: &mut Change, delta: &mut Delta) -> Back {
+        change.draft = false;
+        change.fields.clear();
+        change.changed.clear();
+        if let Some(accepted) = change.accepted.take() {
+            if let Some(offline) = accepted.offline {
+                let (kind, record) = (*offline).clone();
+                let as_it_was = accepted.kind == kind && accepted.record.same(&record);
+                if let Some(base) = &change.base {
+                    change.changed = super::change::difference(base, &record);
+                }
+                change.accepted = Some(Accepted { kind, record: record.clone(), offline: Some(offline), ..accepted });
+                if !as_it_was {
+                    // The accepted values have a key of their own again.
+                    if let Some(accepted) = &mut change.accepted {
+                        accepted.key = self.new_key();
+                    }
+                    delta.put.extend(self.encode_layers(uid, self.order_of(uid), change));
+                }
+                return if kind == ChangeKind::Destroy { Back::Gone } else { Back::To(record, true) };
+            }
+            if change.sent.is_none() && self.options.offline_storage {
+                match &change.base {
+                    Some(_) => delta.put.extend(self.encode_layers(uid, self.order_of(uid), change)),
+                    None => delta.delete.push(uid.0),
+                }
+            }
+        }
+        match (&change.sent, &change.base) {
+            (Some(sent), _) if sent.kind == ChangeKind::Destroy => Back::Gone,
+            (Some(sent), _) => Back::To(sent.record.clone(), true),
+            (None, Some(base)) => Back::To(base.clone(), false),
+            (None, None) => Back::Never,
+        }
+    }
+
+    /// Keeps what is left of a change after cancelling. The whole data source marks pending rows dirty again (R4.22),
+    /// a single row only updates (R4.24).
+    fn keep(&mut self, uid: Uid, mut change: Change, whole: bool) {
+        let kind = change.accepted.as_ref().map(|accepted| accepted.kind).or(change.sent.as_ref().map(|sent| sent.kind));
+        change.dirty = match kind {
+            Some(ChangeKind::Update) => true,
+            Some(ChangeKind::Create) => whole,
+            Some(ChangeKind::Destroy) | None => false,
+        };
+        if !change.is_idle() {
+            self.overlay.insert(uid, change);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The overlay: what differs from the server's last word, row by row.
+//!
+//! A changed row has up to four versions, from the bottom: the **base** (what the server last said), what was **sent**
+//! and not answered yet, what `sync()` has **accepted**, and the **draft** the program sees (the record in the table).
+//! Owns these layers. Never does I/O and never decides when something is sent.
+
+use super::table::Row;
+use crate::{ChangeKind, Error, Record, Text, Value};
+
+/// Where a pending change stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Standing {
+    /// Waits for the next sync.
+    #[default]
+    Queued,
+    /// Sent, and no usable answer came back: repeated as it was, with its key, until the outcome is known.
+    InDoubt,
+    /// Waits for something: a login, a pause the server asked for, a record it depends on.
+    Held,
+    /// Refused for good or in conflict: sent again only by an explicit `sync()` or `online(true)`.
+    Quarantined,
+}
+
+impl Standing {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::InDoubt => "in doubt",
+            Self::Held => "held",
+            Self::Quarantined => "quarantined",
+        }
+    }
+
+    pub(crate) fn from_marker(text: &str) -> Self {
+        match text {
+            "in doubt" => Self::InDoubt,
+            "held" => Self::Held,
+            "quarantined" => Self::Quarantined,
+            _ => Self::Queued,
+        }
+    }
+}
+
+/// Why a try failed, in a form that can be stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// One line.
+    pub message: String,
+    /// The HTTP status, if the server answered with one.
+    pub status: Option<u16>,
+    /// What the server said, if it said something.
+    pub body: Option<Value>,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self { message: error.to_string(), status: error.status(), body: error.body().cloned() }
+    }
+}
+
+/// A body on its way: frozen until its outcome is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) kind: ChangeKind,
+    pub(crate) record: Record,
+    pub(crate) key: Text,
+    pub(crate) changed: Vec<Text>,
+    /// The outcome of an earlier try is unknown.
+    pub(crate) in_doubt: bool,
+    /// A request with this body is under way now.
+    pub(crate) in_flight: bool,
+    /// Several frozen bodies that travelled in one batch share this number and travel together again.
+    pub(crate) batch: Option<u64>,
+    pub(crate) attempts: u32,
+    pub(crate) failure: Option<Failure>,
+}
+
+/// A change that `sync()` has accepted.
+#[derive(Clone, Debug)]
+pub(crate) struct Accepted {
+    pub(crate) kind: ChangeKind,
+    pub(crate) record: Record,
+    pub(crate) key: Text,
+    /// The fields that the program changed since the base.
+    pub(crate) changed: Vec<Text>,
+    /// Kind and values as they were accepted while offline: where cancelling goes back to.
+    pub(crate) offline: Option<Box<(ChangeKind, Record)>>,
+    pub(crate) standing: Standing,
+    pub(crate) attempts: u32,
+    pub(crate) failure: Option<Failure>,
+}
+
+/// All that is known about a changed row.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Change {
+    /// The server's last version; none for a record the server does not know.
+    pub(crate) base: Option<Record>,
+    pub(crate) sent: Option<Sent>,
+    pub(crate) accepted: Option<Accepted>,
+    /// The record in the table (or its absence) differs from what is below.
+    pub(crate) draft: bool,
+    /// The record was added here and the server has not confirmed it.
+    pub(crate) added: bool,
+    /// The record came from the server looking new (its id is the default id, R2.18).
+    pub(crate) looks_new: bool,
+    /// Kendo's `dirty` and `dirtyFields`: edits since the last load.
+    pub(crate) dirty: bool,
+    pub(crate) fields: Vec<Text>,
+    /// All fields changed since the base, for partial updates and merging.
+    pub(crate) changed: Vec<Text>,
+    /// The key and body of a failed try, so that an unchanged body keeps its key.
+    pub(crate) tried: Option<(Record, ChangeKind, Text)>,
+    /// The stored copy is out of date.
+    pub(crate) unstored: bool,
+}
+
+impl Change {
+    pub(crate) fn is_new(&self) -> bool {
+        self.added || self.looks_new
+    }
+
+    pub(crate) fn note(&mut self, field: &str) {
+        self.dirty = true;
+        self.draft = true;
+        for list in [&mut self.fields, &mut self.changed] {
+            if !list.iter().any(|known| known.as_str() == field) {
+                list.push(Text::from(field));
+            }
+        }
+    }
+
+    /// Whether anything is left to remember.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.sent.is_none()
+            && self.accepted.is_none()
+            && !self.draft
+            && !self.added
+            && !self.looks_new
+            && !self.dirty
+            && self.fields.is_empty()
+    }
+
+    /// The version below the draft: accepted, else in doubt, else base.
+    pub(crate) fn below(&self) -> Option<&Record> {
+        match (&self.accepted, &self.sent) {
+            (Some(accepted), _) => Some(&accepted.record),
+            (None, Some(sent)) => Some(&sent.record),
+            (None, None) => self.base.as_ref(),
+        }
+    }
+
+    pub(crate) fn in_flight(&self) -> bool {
+        self.sent.as_ref().is_some_and(|sent| sent.in_flight)
+    }
+}
+
+/// A row that was removed and whose removal the server has not confirmed.
+#[derive(Clone, Debug)]
+pub(crate) struct Removed {
+    pub(crate) row: Row,
+    pub(crate) change: Change,
+}
+
+/// The members of `now` that differ from `was`: what an edit since then changed.
+pub(crate) fn difference(was: &Record, now: &Record) -> Vec<Text> {
+    if was.same(now) {
+        return Vec::new();
+    }
+    let mut names: Vec<Text> =
+        now.iter().filter(|(name, value)| was.get(name) != Some(value)).map(|(name, _)| Text::from(name)).collect();
+    names.extend(was.iter().filter(|(name, _)| !now.contains(name)).map(|(name, _)| Text::from(name)));
+    names
+}
+
+/// Puts the difference between `was` and `now` on top of `target`.
+pub(crate) fn carry_over(was: &Record, now: &Record, target: &Record) -> Record {
+    let mut out = target.clone();
+    for name in difference(was, now) {
+        match now.get(&name) {
+            Some(value) => {
+                out.set(&name, value.clone());
+            }
+            None => {
+                out.remove(&name);
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,206 @@
+//! Edits by the program: drafts, synchronous, without any wait (reference 2.4, 4.2).
+
+use super::{
+    Engine, Step, Steps,
+    change::{Change, Removed, difference},
+    event::{Action, Event, EventKind, Item},
+    groups::{self, GroupNode},
+    table::Uid,
+};
+use crate::{Error, ErrorKind, Path, Record, Result, Text, Value};
+
+impl Engine {
+    /// Adds a record at the end, as an item new to the server. An empty one gets all defaults (R2.11, R4.9).
+    ///
+    /// # Errors
+    /// None today; a `Result` because validation may refuse.
+    pub fn add(&mut self, record: Record) -> Result<(Uid, Steps)> {
+        self.insert(usize::MAX, record)
+    }
+
+    /// Inserts a record at a position (of the top-level groups while grouped by the server, R4.34).
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn insert(&mut self, index: usize, record: Record) -> Result<(Uid, Steps)> {
+        let record = self.wrap(record);
+        let (uid, at) = self.place(index, record);
+        let change = self.overlay.entry(uid).or_default();
+        if change.base.is_none() && change.accepted.is_none() && change.sent.is_none() {
+            change.added = true;
+            change.draft = true;
+        }
+        let items = self.items_of(&[uid]);
+        Ok((uid, self.edited(Action::Add, None, Some(at), items, 1)))
+    }
+
+    /// What a new instance of the model looks like (R2.11-R2.15).
+    pub fn wrap(&self, record: Record) -> Record {
+        let Some(model) = self.options.schema.model() else { return record };
+        if record.is_empty() {
+            return model.defaults(self.env.now());
+        }
+        let mut record = record;
+        if model.id_field() == Some("id") && !record.contains("id") {
+            if let Some(default) = model.default_id() {
+                record.set("id", default);
+            }
+        }
+        record
+    }
+
+    /// Puts a record into table and groups; revives a removed row of the same id instead of making a second (Q28).
+    fn place(&mut self, index: usize, record: Record) -> (Uid, usize) {
+        let revived = self.id_of(&record).filter(|id| !self.is_default_id(Some(id))).and_then(|id| {
+            self.removed.iter().position(|gone| !gone.change.in_flight() && self.id_of(&gone.row.record) == Some(id.clone()))
+        });
+        let uid = match revived {
+            Some(at) => {
+                let Removed { row, mut change } = self.removed.remove(at);
+                change.draft = change.below().is_none_or(|below| *below != record) || change.accepted.is_some();
+                if let Some(below) = change.below() {
+                    for name in difference(below, &record) {
+                        change.note(&name);
+                    }
+                }
+                if !change.is_idle() {
+                    self.overlay.insert(row.uid, change);
+                }
+                row.uid
+            }
+            None => self.next_uid(),
+        };
+        let at = if let Some(groups) = &mut self.groups {
+            let top = index.min(groups.len());
+            let before = groups.get(..top).map_or(0, |some| groups::leaves(some).len());
+            if let Some(group) = GroupNode::around(&self.state.group, &record, uid) {
+                groups.insert(top, group);
+                self.meta_dirty = true;
+            }
+            self.table.insert(before, uid, record);
+            top
+        } else {
+            let at = index.min(self.table.len());
+            self.table.insert(at, uid, record);
+            at
+        };
+        self.ids = None;
+        (uid, at)
+    }
+
+    /// Sets a field of an item; parsed as the field's type says, ignored when the field is not editable or the value is
+    /// equal (R2.23). A path sets a nested member and marks the item changed (Q22).
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown item, `Invalid` when the parent of a nested member is missing.
+    pub fn set(&mut self, uid: Uid, field: &str, value: impl Into<Value>) -> Result<Steps> {
+        let mut value = value.into();
+        if let Some(model) = self.options.schema.model() {
+            if !model.editable(field) {
+                return Ok(Steps::new());
+            }
+            value = model.parse_field(field, value);
+        }
+        let path = Path::parse(field);
+        let row = self.table.get(uid).ok_or_else(|| unknown(uid).during("set"))?;
+        if path.get(&row.record) == Some(&value) {
+            return Ok(Steps::new());
+        }
+        let mut record = row.record.clone();
+        path.set_strict(&mut record, value).map_err(|error| error.during("set").with("field", field))?;
+        self.replace_record(uid, record, field);
+        let items = self.items_of(&[uid]);
+        Ok(self.edited(Action::ItemChange, Some(Text::from(field)), None, items, 0))
+    }
+
+    /// Changes an array field with a function; marks the item changed (R2.20).
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown item, `Invalid` when the field is no array.
+    pub fn edit_array(&mut self, uid: Uid, field: &str, edit: impl FnOnce(&mut Vec<Value>)) -> Result<Steps> {
+        let row = self.table.get(uid).ok_or_else(|| unknown(uid).during("edit"))?;
+        let path = Path::parse(field);
+        let Some(Value::Array(items)) = path.get(&row.record) else {
+            return Err(Error::new(ErrorKind::Invalid, "the field is not a list").during("edit").with("field", field));
+        };
+        let mut items = Vec::clone(items);
+        edit(&mut items);
+        let mut record = row.record.clone();
+        path.set_strict(&mut record, Value::from(items))?;
+        self.replace_record(uid, record, field);
+        let items = self.items_of(&[uid]);
+        Ok(self.edited(Action::ItemChange, Some(Text::from(field)), None, items, 0))
+    }
+
+    fn replace_record(&mut self, uid: Uid, record: Record, field: &str) {
+        let is_id = self.options.schema.model().and_then(|model| model.id_field()) == Some(field);
+        if let Some(slot) = self.table.record_mut(uid) {
+            let was = std::mem::replace(slot, record);
+            let change = self.overlay.entry(uid).or_insert_with(|| Change { base: Some(was), ..Change::default() });
+            change.note(field);
+        }
+        if is_id {
+            self.ids = None;
+        }
+    }
+
+    /// Removes an item. A new one vanishes, any other is destroyed by the next sync (R4.12, R4.13).
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown item.
+    pub fn remove(&mut self, uid: Uid) -> Result<Steps> {
+        let Some((at, record)) = self.take_out(uid) else { return Err(unknown(uid).during("remove")) };
+        let items = self.watch.then(|| vec![Item { uid, record }]);
+        Ok(self.edited(Action::Remove, None, Some(at), items, 1))
+    }
+
+    /// Takes a row out of table and groups and remembers its removal.
+    pub(crate) fn take_out(&mut self, uid: Uid) -> Option<(usize, Record)> {
+        let (at, row) = self.table.remove(uid)?;
+        if let Some(groups) = &mut self.groups {
+            groups::remove(groups, uid);
+            groups::prune(groups);
+            self.meta_dirty = true;
+        }
+        self.ids = None;
+        let mut change =
+            self.overlay.remove(&uid).unwrap_or_else(|| Change { base: Some(row.record.clone()), ..Change::default() });
+        let record = row.record.clone();
+        // A record nobody else knows of is forgotten; an accepted one, or one on its way, is remembered as removed.
+        if !change.is_new() || change.accepted.is_some() || change.sent.is_some() {
+            change.draft = true;
+            self.removed.push(Removed { row, change });
+        }
+        Some((at, record))
+    }
+
+    /// What follows every edit: total, view, event or auto sync (R4.10, R5.48).
+    pub(crate) fn edited(
+        &mut self,
+        action: Action,
+        field: Option<Text>,
+        index: Option<usize>,
+        items: Option<Vec<Item>>,
+        count: usize,
+    ) -> Steps {
+        match action {
+            Action::Add => self.total = Some(self.current_total() + count),
+            Action::Remove => self.total = Some(self.current_total().saturating_sub(count)),
+            Action::ItemChange | Action::Sync => {}
+        }
+        self.touch();
+        if self.options.auto_sync && !self.pushing {
+            return self.auto_sync();
+        }
+        let mut event = Event::new(EventKind::Change);
+        event.action = Some(action);
+        event.field = field;
+        event.index = index;
+        event.items = items;
+        Steps::from([Step::Emit(event)])
+    }
+}
+
+pub(crate) fn unknown(uid: Uid) -> Error {
+    Error::new(ErrorKind::NotFound, "no such item; it may have been removed").with("item", format!("{uid:?}"))
+}

@@ -1,0 +1,205 @@
+//! What a program may ask about items and pending changes.
+
+use super::{
+    Engine,
+    change::{Change, Failure, Standing},
+    event::Item,
+    state::QueryOptions,
+    table::Uid,
+};
+use crate::{ChangeKind, Record, Text, Value};
+
+/// How an item differs from what the server last said.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ChangeInfo {
+    /// The item.
+    pub uid: Uid,
+    /// Its position in the data.
+    pub at: usize,
+    /// Whether it is new to the server (`isNew`).
+    pub is_new: bool,
+    /// Whether it was edited (`dirty`).
+    pub dirty: bool,
+    /// The fields edited since the last load (`dirtyFields`).
+    pub fields: Vec<Text>,
+}
+
+/// A pending change: accepted, stored where there is a storage, not acknowledged yet.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Pending {
+    /// The item.
+    pub uid: Uid,
+    /// What is to be done on the server.
+    pub kind: ChangeKind,
+    /// The values that are to be sent.
+    pub record: Record,
+    /// The server's last known version, if there is one.
+    pub base: Option<Record>,
+    /// The fields changed since the base.
+    pub changed: Vec<Text>,
+    /// The idempotency key.
+    pub key: Text,
+    /// Where it stands.
+    pub standing: Standing,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// Why the last try failed.
+    pub failure: Option<Failure>,
+}
+
+impl Engine {
+    /// The number of items in the data.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there are no items.
+    pub fn is_empty(&self) -> bool {
+        self.table.len() == 0
+    }
+
+    /// The item at a position of the data.
+    pub fn at(&self, index: usize) -> Option<Item> {
+        self.table.at(index).map(|row| Item { uid: row.uid, record: row.record.clone() })
+    }
+
+    /// The item of this identity.
+    pub fn item(&self, uid: Uid) -> Option<Item> {
+        self.table.get(uid).map(|row| Item { uid, record: row.record.clone() })
+    }
+
+    /// The item with this id; `2` and `"2"` are equal (R9.28).
+    pub fn get(&mut self, id: &Value) -> Option<Item> {
+        let uid = self.find_id(id)?;
+        self.item(uid)
+    }
+
+    /// The position of an item in the data.
+    #[doc(alias = "indexOf")]
+    pub fn index_of(&self, uid: Uid) -> Option<usize> {
+        self.table.position(uid)
+    }
+
+    /// All items in data order.
+    pub fn data(&self) -> Vec<Item> {
+        self.table.rows().iter().map(|row| Item { uid: row.uid, record: row.record.clone() }).collect()
+    }
+
+    /// The server's groups as a tree in Kendo's form, while grouped by the server.
+    pub fn data_groups(&self) -> Option<Value> {
+        fn out(engine: &Engine, group: &super::groups::GroupNode) -> Value {
+            let mut head = group.head.clone();
+            let items = match &group.items {
+                super::groups::GroupItems::Groups(groups) => Value::array(groups.iter().map(|group| out(engine, group))),
+                super::groups::GroupItems::Rows(rows) => Value::array(
+                    rows.iter().filter_map(|uid| engine.table.get(*uid)).map(|row| Value::from(row.record.clone())),
+                ),
+            };
+            head.set("items", items);
+            head.into()
+        }
+        self.groups.as_ref().map(|groups| Value::array(groups.iter().map(|group| out(self, group))))
+    }
+
+    /// Whether anything is new, edited or removed (R4.21), or waits for the server.
+    #[doc(alias = "hasChanges")]
+    pub fn has_changes(&self) -> bool {
+        self.overlay.values().any(|change| change.is_new() || change.dirty)
+            || self.has_visible_removals()
+            || !self.parked.is_empty()
+    }
+
+    /// The changed items in data order.
+    pub fn changes(&self) -> Vec<ChangeInfo> {
+        let mut out: Vec<ChangeInfo> = self
+            .overlay
+            .iter()
+            .filter(|(_, change)| change.is_new() || change.dirty || !change.fields.is_empty())
+            .filter_map(|(uid, change)| {
+                let at = self.table.position(*uid)?;
+                Some(ChangeInfo { uid: *uid, at, is_new: change.is_new(), dirty: change.dirty, fields: change.fields.clone() })
+            })
+            .collect();
+        out.sort_by_key(|info| info.at);
+        out
+    }
+
+    /// The new items in data order (R4.2).
+    pub fn created(&self) -> Vec<Item> {
+        self.changes().into_iter().filter(|info| info.is_new).filter_map(|info| self.item(info.uid)).collect()
+    }
+
+    /// The edited items in data order (R4.2).
+    pub fn updated(&self) -> Vec<Item> {
+        self.changes().into_iter().filter(|info| !info.is_new && info.dirty).filter_map(|info| self.item(info.uid)).collect()
+    }
+
+    /// The removed items that the server still has, in removal order.
+    pub fn destroyed(&self) -> Vec<Item> {
+        self.removed
+            .iter()
+            .filter(|gone| !gone.change.is_new() || gone.change.sent.is_some())
+            .map(|gone| Item { uid: gone.row.uid, record: gone.row.record.clone() })
+            .collect()
+    }
+
+    /// Everything accepted and not acknowledged: rows in data order, then removals, then changes of rows that the last
+    /// read did not contain.
+    pub fn pending_changes(&self) -> Vec<Pending> {
+        let mut rows: Vec<(usize, Uid)> =
+            self.overlay.keys().filter_map(|uid| self.table.position(*uid).map(|at| (at, *uid))).collect();
+        rows.sort_unstable();
+        let shown = rows.into_iter().filter_map(|(_, uid)| self.overlay.get(&uid).map(|change| (uid, change)));
+        let hidden = self.removed.iter().chain(&self.parked).map(|gone| (gone.row.uid, &gone.change));
+        let stored = self.hidden.iter().flat_map(|hidden| {
+            let rows = hidden.rows.iter().filter_map(|(row, change)| change.as_ref().map(|change| (row.uid, change)));
+            rows.chain(hidden.removed.iter().map(|gone| (gone.row.uid, &gone.change)))
+        });
+        shown.chain(hidden).chain(stored).filter_map(|(uid, change)| pending(uid, change)).collect()
+    }
+
+    pub(crate) fn changes_in_doubt(&self) -> usize {
+        self.pending_changes().iter().filter(|pending| pending.standing == Standing::InDoubt).count()
+    }
+
+    /// Whether nothing is under way: no read, no sync.
+    pub fn is_idle(&self) -> bool {
+        self.sync.is_none() && !self.gate && self.waiting_syncs.is_empty() && self.reads.is_idle()
+    }
+
+    /// The current query settings.
+    pub fn query_state(&self) -> QueryOptions {
+        QueryOptions { skip: self.state.skip(), take: self.state.take(), ..self.state.to_options() }
+    }
+}
+
+fn pending(uid: Uid, change: &Change) -> Option<Pending> {
+    let base = change.base.clone();
+    if let Some(sent) = change.sent.as_ref().filter(|sent| sent.in_doubt) {
+        return Some(Pending {
+            uid,
+            kind: sent.kind,
+            record: sent.record.clone(),
+            base,
+            changed: sent.changed.clone(),
+            key: sent.key.clone(),
+            standing: Standing::InDoubt,
+            attempts: sent.attempts,
+            failure: sent.failure.clone(),
+        });
+    }
+    let accepted = change.accepted.as_ref()?;
+    Some(Pending {
+        uid,
+        kind: accepted.kind,
+        record: accepted.record.clone(),
+        base,
+        changed: accepted.changed.clone(),
+        key: accepted.key.clone(),
+        standing: accepted.standing,
+        attempts: accepted.attempts,
+        failure: accepted.failure.clone(),
+    })
+}

@@ -1,0 +1,362 @@
+//! Queries answered from memory, and the view (reference 7, 9.2, 9.3).
+
+use super::{
+    Engine, Step, Steps,
+    event::{Event, EventKind, Item},
+    groups::{GroupItems, GroupNode},
+    state::QueryOptions,
+    step::{Cont, Settled, Then, Ticket},
+    table::Uid,
+};
+use crate::{Aggregate, Error, ErrorKind, Filter, Group, Operation, Query, Record, Result, Sort, Value, View, ViewGroup};
+
+/// What the data source shows.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Shown {
+    /// Items in the order of the view.
+    Rows(Vec<Item>),
+    /// Groups of items.
+    Groups(Vec<ShownGroup>),
+}
+
+/// A group of the view.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ShownGroup {
+    /// The grouped field.
+    pub field: String,
+    /// The common value; `None` when the items lack the field.
+    pub value: Option<Value>,
+    /// Whether the items are groups again.
+    pub has_subgroups: bool,
+    /// Aggregates by field and function.
+    pub aggregates: Record,
+    /// The items.
+    pub items: Shown,
+}
+
+impl Shown {
+    /// All items in order, groups flattened (Kendo's `flatView`).
+    #[doc(alias = "flatView")]
+    pub fn flat(&self) -> Vec<Item> {
+        fn walk(shown: &Shown, out: &mut Vec<Item>) {
+            match shown {
+                Shown::Rows(items) => out.extend(items.iter().cloned()),
+                Shown::Groups(groups) => groups.iter().for_each(|group| walk(&group.items, out)),
+            }
+        }
+        let mut out = Vec::new();
+        walk(self, &mut out);
+        out
+    }
+}
+
+/// The view as last computed.
+#[derive(Debug)]
+pub(crate) struct Computed {
+    pub(crate) view: View,
+}
+
+impl Engine {
+    /// The view has to be computed again.
+    pub(crate) fn touch(&mut self) {
+        self.computed = None;
+    }
+
+    /// Computes the view now, so that a change that Kendo does not show stays unseen until the next step.
+    pub(crate) fn settle_view(&mut self) {
+        self.ensure_view(false);
+    }
+
+    fn local_query(&self) -> Query {
+        let all = self.from_store;
+        let mut query = Query::default();
+        if all || !self.options.server_paging {
+            query.take = self.state.take();
+            query.skip = if query.take.is_some() { self.state.skip() } else { None };
+        }
+        if all || !self.options.server_sorting {
+            query.sort.clone_from(&self.state.sort);
+        }
+        if all || !self.options.server_filtering {
+            query.filter.clone_from(&self.state.filter);
+        }
+        if all && self.groups.is_none() || !self.options.server_grouping {
+            query.group.clone_from(&self.state.group);
+        }
+        query.locale.clone_from(&self.options.accent_folding_filtering);
+        query
+    }
+
+    fn ensure_view(&mut self, default_total: bool) {
+        if self.computed.is_some() && !default_total {
+            return;
+        }
+        let mut query = self.local_query();
+        if self.options.in_place_sort && !query.sort.is_empty() {
+            let sort = Query { sort: query.sort.clone(), ..Query::default() };
+            if let View::Rows(positions) = crate::process(&self.table, &sort).view {
+                if !positions.is_sorted() {
+                    self.table.permute(&positions);
+                    self.snapshot_needed = self.options.offline_storage;
+                }
+            }
+            query.sort.clear();
+        }
+        if self.groups.is_some() && self.options.server_grouping && !self.state.group.is_empty() {
+            self.compute_groups(&query);
+        } else {
+            let processed = crate::process(&self.table, &query);
+            self.set_filter_total(processed.total, default_total);
+            self.computed = Some(Computed { view: processed.view });
+        }
+        if !self.options.server_aggregates || self.from_store {
+            self.aggregates = crate::aggregates(&self.table, query.filter.as_ref(), &self.state.aggregate);
+        }
+    }
+
+    fn set_filter_total(&mut self, total: Option<usize>, default_total: bool) {
+        if !self.options.server_filtering || self.from_store {
+            if total.is_some() {
+                self.total = total;
+            } else if default_total {
+                self.total = Some(self.table.len());
+            }
+        }
+    }
+
+    /// The view of server groups: the groups themselves, paged as a whole where paging is local.
+    fn compute_groups(&mut self, query: &Query) {
+        let Some(groups) = self.groups.as_mut() else { return };
+        super::groups::prune(groups);
+        let positions = |uid: Uid| self.table.position(uid).and_then(|at| u32::try_from(at).ok());
+        let all: Vec<ViewGroup> = groups.iter().map(|group| group.shown(&positions)).collect();
+        let count = all.len();
+        let view = match (query.skip, query.take) {
+            (Some(skip), Some(take)) => all.into_iter().skip(skip).take(take).collect(),
+            _ => all,
+        };
+        let total = (query.skip.is_some() && query.take.is_some()).then_some(count);
+        self.set_filter_total(total, false);
+        self.computed = Some(Computed { view: View::Groups(view) });
+    }
+
+    /// What the data source shows now.
+    pub fn view(&mut self) -> Shown {
+        self.ensure_view(false);
+        self.computed.as_ref().map_or_else(|| Shown::Rows(Vec::new()), |computed| self.shown(&computed.view))
+    }
+
+    /// The positions in the data of what the data source shows now.
+    pub fn view_positions(&mut self) -> &View {
+        static EMPTY: View = View::Rows(Vec::new());
+        self.ensure_view(false);
+        self.computed.as_ref().map_or(&EMPTY, |computed| &computed.view)
+    }
+
+    fn shown(&self, view: &View) -> Shown {
+        match view {
+            View::Rows(positions) => Shown::Rows(positions.iter().filter_map(|at| self.item_at(*at)).collect()),
+            View::Groups(groups) => Shown::Groups(
+                groups
+                    .iter()
+                    .map(|group| ShownGroup {
+                        field: group.field.as_str().to_owned(),
+                        value: group.value.clone(),
+                        has_subgroups: group.has_subgroups,
+                        aggregates: group.aggregates.clone(),
+                        items: self.shown(&group.items),
+                    })
+                    .collect(),
+            ),
+        }
+    }
+
+    fn item_at(&self, position: u32) -> Option<Item> {
+        let row = self.table.at(usize::try_from(position).ok()?)?;
+        Some(Item { uid: row.uid, record: row.record.clone() })
+    }
+
+    /// The items that an event about the whole view carries; computed only when somebody listens.
+    pub(crate) fn view_items(&mut self) -> Option<Vec<Item>> {
+        if !self.watch {
+            return None;
+        }
+        Some(self.view().flat())
+    }
+
+    pub(crate) fn items_of(&self, uids: &[Uid]) -> Option<Vec<Item>> {
+        self.watch.then(|| {
+            uids.iter().filter_map(|uid| self.table.get(*uid)).map(|row| Item { uid: row.uid, record: row.record.clone() }).collect()
+        })
+    }
+
+    /// The number of rows in all, as Kendo counts it (R7.63-R7.65).
+    pub fn total(&mut self) -> usize {
+        self.ensure_view(false);
+        self.current_total()
+    }
+
+    pub(crate) fn current_total(&self) -> usize {
+        self.total.unwrap_or(0)
+    }
+
+    /// Aggregates over all rows that pass the filter, by field and function (R7.62).
+    pub fn aggregates(&mut self) -> &Record {
+        self.ensure_view(false);
+        &self.aggregates
+    }
+
+    /// The number of pages; 0 when there is nothing (Q58).
+    pub fn total_pages(&mut self) -> usize {
+        let total = self.total();
+        match self.state.take().unwrap_or(total) {
+            0 => 0,
+            size => total.div_ceil(size),
+        }
+    }
+
+    // ---- queries
+
+    /// A query with these settings; what they omit is cleared. Local when all needed data is here, else a read (R9.12).
+    pub fn query(&mut self, ticket: Ticket, options: QueryOptions) -> Steps {
+        if self.options.any_server() || self.table.len() == 0 && !self.has_visible_removals() {
+            let params = options.params.clone();
+            self.state.replace(options);
+            return self.read(ticket, params);
+        }
+        let event = Event::new(EventKind::RequestStart).operation(Operation::Read);
+        Steps::from([Step::EmitThen(event, Then(Cont::LocalQuery(ticket, Some(Box::new(options)))))])
+    }
+
+    pub(crate) fn finish_local_query(&mut self, ticket: Ticket, options: Option<Box<QueryOptions>>, prevented: bool) -> Steps {
+        if prevented {
+            return Steps::from([Step::Settle(ticket, Ok(Settled::Prevented))]);
+        }
+        if let Some(options) = options {
+            self.state.replace(*options);
+        }
+        self.touch();
+        self.ensure_view(true);
+        let mut change = Event::new(EventKind::Change);
+        change.items = self.view_items();
+        Steps::from([
+            Step::Emit(Event::new(EventKind::Progress)),
+            Step::Emit(Event::new(EventKind::RequestEnd).operation(Operation::Read)),
+            Step::Emit(change),
+            Step::Settle(ticket, Ok(Settled::Done)),
+        ])
+    }
+
+    /// Loads once, then queries with the current settings (R9.17).
+    pub fn fetch(&mut self, ticket: Ticket) -> Steps {
+        let options = self.state.to_options();
+        self.query(ticket, options)
+    }
+
+    /// Sets the filter and goes to page 1 (R9.19).
+    pub fn filter(&mut self, ticket: Ticket, filter: Option<Filter>) -> Steps {
+        let mut options = self.state.to_options();
+        options.filter = filter;
+        options.page = Some(1);
+        let mut steps = Steps::from([Step::Emit(Event::new(EventKind::Reset))]);
+        steps.extend(self.query(ticket, options));
+        steps
+    }
+
+    /// Sets the sort order (R9.19).
+    pub fn sort(&mut self, ticket: Ticket, sort: Vec<Sort>) -> Steps {
+        let mut options = self.state.to_options();
+        options.sort = sort;
+        let mut steps = Steps::from([Step::Emit(Event::new(EventKind::Sort))]);
+        steps.extend(self.query(ticket, options));
+        steps
+    }
+
+    /// Sets the groups.
+    pub fn group(&mut self, ticket: Ticket, group: Vec<Group>) -> Steps {
+        let mut options = self.state.to_options();
+        options.group = group;
+        self.query(ticket, options)
+    }
+
+    /// Sets the aggregates.
+    pub fn aggregate(&mut self, ticket: Ticket, aggregate: Vec<Aggregate>) -> Steps {
+        let mut options = self.state.to_options();
+        options.aggregate = aggregate;
+        self.query(ticket, options)
+    }
+
+    /// Goes to a page, brought into the range of pages (R9.22).
+    pub fn page(&mut self, ticket: Ticket, page: usize) -> Steps {
+        let page = page.max(1).min(self.total_pages()).max(1);
+        let mut options = self.state.to_options();
+        options.page = Some(page);
+        self.query(ticket, options)
+    }
+
+    /// Sets the page size and goes to page 1.
+    pub fn page_size(&mut self, ticket: Ticket, size: usize) -> Steps {
+        let mut options = self.state.to_options();
+        options.page_size = Some(size);
+        options.page = Some(1);
+        self.query(ticket, options)
+    }
+
+    /// Goes to the next page, if there is one; gives its number (R9.25).
+    pub fn next_page(&mut self, ticket: Ticket, options: Option<QueryOptions>) -> (Option<usize>, Steps) {
+        let pages = self.total_pages();
+        let total = self.current_total();
+        match self.state.page() {
+            Some(page) if total == 0 || page < pages => self.turn(ticket, page + 1, options),
+            _ => (None, Steps::from([Step::Settle(ticket, Ok(Settled::Done))])),
+        }
+    }
+
+    /// Goes to the previous page, if there is one; gives its number.
+    pub fn previous_page(&mut self, ticket: Ticket, options: Option<QueryOptions>) -> (Option<usize>, Steps) {
+        match self.state.page() {
+            Some(page) if page > 1 => self.turn(ticket, page - 1, options),
+            _ => (None, Steps::from([Step::Settle(ticket, Ok(Settled::Done))])),
+        }
+    }
+
+    fn turn(&mut self, ticket: Ticket, page: usize, extra: Option<QueryOptions>) -> (Option<usize>, Steps) {
+        let mut options = self.state.to_options();
+        if let Some(extra) = extra {
+            options = extra.over(options);
+        }
+        options.page = Some(page);
+        (Some(page), self.query(ticket, options))
+    }
+
+    /// A typed error for a field that the model does not declare; nothing is checked without declared fields.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the field and the fields there are.
+    pub fn check_field(&self, field: &str) -> Result<()> {
+        let Some(model) = self.options.schema.model() else { return Ok(()) };
+        if model.knows(field) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Invalid, "unknown field").with("field", field))
+    }
+}
+
+impl GroupNode {
+    pub(crate) fn shown(&self, position: &impl Fn(Uid) -> Option<u32>) -> ViewGroup {
+        let (items, has_subgroups) = match &self.items {
+            GroupItems::Groups(groups) => (View::Groups(groups.iter().map(|group| group.shown(position)).collect()), true),
+            GroupItems::Rows(rows) => (View::Rows(rows.iter().filter_map(|uid| position(*uid)).collect()), false),
+        };
+        let text = |name: &str| self.head.get(name).map(Value::to_text).unwrap_or_default();
+        ViewGroup {
+            field: text("field"),
+            value: self.head.get("value").cloned(),
+            has_subgroups,
+            aggregates: self.head.get("aggregates").and_then(Value::as_object).cloned().unwrap_or_default(),
+            items,
+        }
+    }
+}

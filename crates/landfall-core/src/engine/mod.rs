@@ -1,0 +1,407 @@
+//! The engine: a state machine without I/O.
+//!
+//! Commands and answers go in, steps come out ([`Step`]): events to fire, deltas to commit, requests to send, promises to
+//! settle. Owns all state of a data source. Opens nothing, spawns nothing, reads no clock; it can be driven in a test
+//! without a runtime.
+
+mod adopt;
+mod cancel;
+mod change;
+mod edit;
+mod event;
+mod groups;
+mod inbox;
+mod local;
+mod options;
+mod persist;
+mod policy;
+mod push;
+mod read;
+mod report;
+mod state;
+mod step;
+mod sync;
+mod table;
+
+pub use change::{Failure, Standing};
+pub use event::{Action, Event, EventKind, Item};
+pub use inbox::{ChangeInfo, Pending};
+pub use local::{Shown, ShownGroup};
+pub use options::{Environment, Offers, Options};
+pub use policy::{Verdict, judge};
+pub use report::{ChangeOutcome, SyncReport};
+pub use state::QueryOptions;
+pub use step::{Settled, Step, Steps, Then, Ticket};
+pub use table::Uid;
+
+use crate::{Delta, Error, Record, Result, Revision, StoredState, Text, Value};
+use change::{Change, Removed};
+use groups::GroupNode;
+use local::Computed;
+use persist::Restored;
+use read::ReadQueue;
+use state::State;
+use std::collections::HashMap;
+use step::Cont;
+use sync::SyncRun;
+use table::Table;
+
+/// The state of a data source and everything that changes it.
+#[derive(Debug)]
+pub struct Engine {
+    options: Options,
+    env: Environment,
+    state: State,
+    table: Table,
+    overlay: HashMap<Uid, Change>,
+    removed: Vec<Removed>,
+    /// Pending changes of rows that the last read did not contain.
+    parked: Vec<Removed>,
+    /// Rows that go to the end when everything is cancelled (R4.26, without a storage).
+    appended: Vec<Uid>,
+    groups: Option<Vec<GroupNode>>,
+    computed: Option<Computed>,
+    aggregates: Record,
+    total: Option<usize>,
+    pristine_total: Option<usize>,
+    online: bool,
+    /// The data came from the storage while offline: operations of the server are done here (C32).
+    from_store: bool,
+    reads: ReadQueue,
+    sync: Option<SyncRun>,
+    waiting_syncs: Vec<(Ticket, bool)>,
+    gate: bool,
+    deferred: Vec<Cont>,
+    /// The stored state was loaded; what it holds is shown, or hidden until the first read.
+    loaded: bool,
+    hidden: Option<Restored>,
+    revision: Revision,
+    snapshot_needed: bool,
+    meta_dirty: bool,
+    /// Somebody listens: events carry items.
+    watch: bool,
+    pushing: bool,
+    /// Items by id, built when first asked for.
+    ids: Option<HashMap<Text, Uid>>,
+    next_uid: u64,
+    number: u64,
+}
+
+impl Engine {
+    /// Makes an engine. Reads nothing and fires nothing (R1.1).
+    pub fn new(options: Options, env: Environment) -> Self {
+        // Identities of two programs on one storage must not meet: 21 random bits before a counter of 32.
+        let next_uid = ((env.random() & 0x1F_FFFF) | 1) << 32;
+        Self {
+            state: State::new(&options),
+            table: Table::default(),
+            overlay: HashMap::new(),
+            removed: Vec::new(),
+            parked: Vec::new(),
+            appended: Vec::new(),
+            groups: None,
+            computed: None,
+            aggregates: Record::new(),
+            total: options.total,
+            pristine_total: None,
+            online: true,
+            from_store: false,
+            reads: ReadQueue::default(),
+            sync: None,
+            waiting_syncs: Vec::new(),
+            gate: false,
+            deferred: Vec::new(),
+            loaded: false,
+            hidden: None,
+            revision: 0,
+            snapshot_needed: false,
+            meta_dirty: false,
+            watch: false,
+            pushing: false,
+            ids: None,
+            next_uid,
+            number: 0,
+            options,
+            env,
+        }
+    }
+
+    /// The options.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Whether events carry items and answers. Off while nobody listens, because it costs.
+    pub fn watch(&mut self, on: bool) {
+        self.watch = on;
+    }
+
+    // ---- going on
+
+    /// Goes on where a step said so. `prevented`: a handler prevented the event just fired.
+    pub fn resume(&mut self, then: Then, prevented: bool) -> Steps {
+        match then.0 {
+            Cont::ReadStarted(run) => self.read_started(run, prevented),
+            Cont::ReadSend(run) => self.read_send(run),
+            Cont::ReadApply(run, reply) => self.read_apply(run, *reply),
+            Cont::ReadApplyOffline(run, state) => self.read_apply_offline(run, *state),
+            Cont::LocalQuery(ticket, options) => self.finish_local_query(ticket, options, prevented),
+            Cont::SyncStart(tickets, explicit) => self.sync_start(tickets, explicit),
+            Cont::SyncNext => self.sync_next(),
+            Cont::SyncFinish => self.sync_finish(),
+            Cont::RestoreDone(ticket) => self.restore_done(ticket, Ok(())),
+            // These go on with the outcome of a load or a commit.
+            Cont::ReadLoadedOffline(_)
+            | Cont::ReadDone(_)
+            | Cont::Restored(_)
+            | Cont::SyncAccepted(_)
+            | Cont::SyncOffline(_)
+            | Cont::AckDone(_)
+            | Cont::Stored(_)
+            | Cont::Nothing => Steps::new(),
+        }
+    }
+
+    /// Goes on after a load.
+    pub fn loaded(&mut self, then: Then, state: Result<StoredState>) -> Steps {
+        match then.0 {
+            Cont::ReadLoadedOffline(run) => self.read_loaded(run, state),
+            Cont::Restored(inner) => self.restored(*inner, state),
+            other => self.resume(Then(other), false),
+        }
+    }
+
+    /// Goes on after a commit. A commit that found somebody else's revision is to be told to
+    /// [`stale`](Self::stale) instead.
+    pub fn committed(&mut self, then: Then, result: Result<Revision>) -> Steps {
+        let stored = result.map(|revision| self.revision = revision);
+        match then.0 {
+            Cont::ReadDone(run) => self.read_done(run, stored),
+            Cont::SyncAccepted(plan) => self.sync_accepted(*plan, stored),
+            Cont::SyncOffline(plan) => self.offline_accepted(*plan, stored),
+            Cont::AckDone(slots) => self.ack_done(&slots, &stored),
+            Cont::Stored(ticket) => self.stored(ticket, stored),
+            other => self.resume(Then(other), false),
+        }
+    }
+
+    fn stored(&mut self, ticket: Option<Ticket>, stored: Result<()>) -> Steps {
+        let mut steps = Steps::new();
+        if let Err(error) = &stored {
+            // Everything is written again with the next commit.
+            self.snapshot_needed = true;
+            let mut event = Event::new(EventKind::Error);
+            event.error = Some(error.clone());
+            steps.push_back(Step::Emit(event));
+        }
+        steps.extend(ticket.map(|ticket| Step::Settle(ticket, stored.map(|()| Settled::Done))));
+        steps
+    }
+
+    /// The revision that the next commit builds on.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// A commit was made: the next one builds on this revision.
+    pub fn set_revision(&mut self, revision: Revision) {
+        self.revision = revision;
+    }
+
+    // ---- restoring
+
+    /// Shows what is stored, without a request (DESIGN section 8).
+    pub fn restore(&mut self, ticket: Ticket) -> Steps {
+        if !self.options.offline_storage {
+            let error = Error::new(crate::ErrorKind::Config, "there is no offline storage to restore from").during("restore");
+            return Steps::from([Step::Settle(ticket, Err(error))]);
+        }
+        if self.loaded {
+            return Steps::from([Step::Run(Then(Cont::RestoreDone(ticket)))]);
+        }
+        Steps::from([Step::Load(Then(Cont::Restored(Box::new(Cont::RestoreDone(ticket)))))])
+    }
+
+    fn restored(&mut self, inner: Cont, state: Result<StoredState>) -> Steps {
+        if !self.loaded {
+            let decoded = state.and_then(|state| self.decode(&state).map(|restored| (state.revision, restored)));
+            match decoded {
+                Ok((revision, restored)) => {
+                    self.loaded = true;
+                    self.revision = revision;
+                    self.hidden = Some(restored);
+                }
+                Err(error) => return self.not_restored(inner, error),
+            }
+        }
+        self.resume(Then(inner), false)
+    }
+
+    fn not_restored(&mut self, inner: Cont, error: Error) -> Steps {
+        match inner {
+            Cont::ReadSend(run) => self.read_failed(run, error.during("read")),
+            Cont::SyncStart(tickets, _) => self.fail_sync(tickets, error.during("sync")),
+            Cont::RestoreDone(ticket) => self.restore_done(ticket, Err(error)),
+            _ => Steps::new(),
+        }
+    }
+
+    fn restore_done(&mut self, ticket: Ticket, result: Result<()>) -> Steps {
+        if let Err(error) = result {
+            return Steps::from([Step::Settle(ticket, Err(error.during("restore")))]);
+        }
+        let shown = self.show_hidden();
+        let mut steps = Steps::new();
+        if shown {
+            let mut change = Event::new(EventKind::Change);
+            change.items = self.view_items();
+            steps.push_back(Step::Emit(change));
+        }
+        steps.push_back(Step::Settle(ticket, Ok(Settled::Done)));
+        steps
+    }
+
+    /// Shows what was loaded and not shown yet; drafts made before stay on top.
+    fn show_hidden(&mut self) -> bool {
+        let Some(hidden) = self.hidden.take() else { return false };
+        if hidden.rows.is_empty() && hidden.removed.is_empty() {
+            return false;
+        }
+        if self.table.len() > 0 || !self.removed.is_empty() {
+            self.lay_drafts_over(hidden);
+        } else {
+            self.show(hidden);
+            self.from_store = true;
+        }
+        true
+    }
+
+    // ---- connectivity
+
+    /// Whether the data source is online. It is, at first.
+    pub fn is_online(&self) -> bool {
+        self.online
+    }
+
+    /// Goes online, which syncs, or offline (R6.36). Unchanged: nothing happens.
+    pub fn set_online(&mut self, ticket: Ticket, online: bool) -> Steps {
+        if self.online == online {
+            return Steps::from([Step::Settle(ticket, Ok(Settled::Done))]);
+        }
+        self.online = online;
+        if online { self.sync(ticket) } else { Steps::from([Step::Settle(ticket, Ok(Settled::Done))]) }
+    }
+
+    // ---- replacing data
+
+    /// Replaces the data, as a read with these rows would; pending changes stay on top, pending removals stay (C38).
+    #[doc(alias = "data")]
+    pub fn set_data(&mut self, ticket: Ticket, records: Vec<Record>) -> Steps {
+        let mut steps = Steps::from([Step::Emit(Event::new(EventKind::Reset))]);
+        self.replace_rows(records);
+        self.snapshot_needed = self.options.offline_storage && self.loaded;
+        steps.extend(self.storage_steps(Delta::default()));
+        let mut change = Event::new(EventKind::Change);
+        change.items = self.view_items();
+        steps.push_back(Step::Emit(change));
+        steps.push_back(Step::Settle(ticket, Ok(Settled::Done)));
+        steps
+    }
+
+    /// Replaces the stored state by one in Kendo's form. Nothing is shown until the next read.
+    ///
+    /// # Errors
+    /// `Config` without an offline storage; `Invalid` while a change is in doubt, unless `all` says to drop that too.
+    #[doc(alias = "offlineData")]
+    pub fn set_offline_data(&mut self, ticket: Ticket, state: &Value, all: bool) -> Result<Steps> {
+        use crate::ErrorKind::{Config, Invalid};
+        if !self.options.offline_storage {
+            return Err(Error::new(Config, "there is no offline storage").during("offline_data"));
+        }
+        if !all && self.changes_in_doubt() > 0 {
+            return Err(Error::new(Invalid, "a change is in doubt: its outcome on the server is unknown; sync first, or replace all")
+                .during("offline_data"));
+        }
+        let stored = StoredState::from_kendo(state)?;
+        let delta = Delta { clear: true, delete: Vec::new(), put: stored.rows, meta: stored.meta };
+        Ok(Steps::from([Step::Commit(delta, Then(Cont::Stored(Some(ticket))))]))
+    }
+
+    // ---- small things
+
+    fn next_uid(&mut self) -> Uid {
+        Uid(self.reserve(1))
+    }
+
+    fn reserve(&mut self, count: usize) -> u64 {
+        let first = self.next_uid;
+        self.next_uid += count as u64;
+        first
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    fn random_number(&self) -> u64 {
+        self.env.random() >> 11
+    }
+
+    /// A new idempotency key: a random UUID.
+    fn new_key(&self) -> Text {
+        let (high, low) = (self.env.random(), self.env.random());
+        let high = (high & 0xFFFF_FFFF_FFFF_0FFF) | 0x4000;
+        let low = (low & 0x3FFF_FFFF_FFFF_FFFF) | 0x8000_0000_0000_0000;
+        Text::from(format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            high >> 32,
+            (high >> 16) & 0xFFFF,
+            high & 0xFFFF,
+            low >> 48,
+            low & 0xFFFF_FFFF_FFFF
+        ))
+    }
+
+    /// The value of the id field of a record.
+    pub fn id_of(&self, record: &Record) -> Option<Value> {
+        let field = self.options.schema.model()?.id_field()?;
+        crate::Path::parse(field).get(record).cloned()
+    }
+
+    fn id_source(&self) -> Option<Text> {
+        let model = self.options.schema.model()?;
+        Some(Text::from(model.source_of(model.id_field()?)))
+    }
+
+    fn is_default_id(&self, id: Option<&Value>) -> bool {
+        self.options.schema.model().is_some_and(|model| model.is_default_id(id))
+    }
+
+    /// Whether a record that came from the server counts as new (R2.18, C37).
+    fn looks_new(&self, record: &Record) -> bool {
+        self.options.schema.model().is_some() && self.is_default_id(self.id_of(record).as_ref())
+    }
+
+    /// The item with this id; `2` and `"2"` are equal (R9.28).
+    fn find_id(&mut self, id: &Value) -> Option<Uid> {
+        if self.ids.is_none() {
+            let mut ids = HashMap::with_capacity(self.table.len());
+            for row in self.table.rows() {
+                if let Some(id) = self.id_of(&row.record) {
+                    ids.entry(id.to_text()).or_insert(row.uid);
+                }
+            }
+            self.ids = Some(ids);
+        }
+        self.ids.as_ref()?.get(id.to_text().as_str()).copied()
+    }
+
+    fn has_drafts(&self) -> bool {
+        self.overlay.values().any(|change| change.draft || change.dirty) || self.removed.iter().any(|gone| gone.change.draft)
+    }
+
+    fn has_visible_removals(&self) -> bool {
+        self.removed.iter().any(|gone| !gone.change.is_new() || gone.change.sent.is_some())
+    }
+}

@@ -1,0 +1,206 @@
+//! What a data source is told once, at its construction (reference section 1).
+
+use crate::{Aggregate, Date, Filter, Group, Operation, Record, Result, Schema, Sort, Value};
+use std::{fmt, sync::Arc};
+
+/// The engine's options. Kendo's names; everything off or absent by default.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// How answers are read and what records look like.
+    pub schema: Schema,
+    /// Send all changes of a kind as one request.
+    pub batch: bool,
+    /// Sync after every edit.
+    pub auto_sync: bool,
+    /// A local sort reorders the data itself.
+    pub in_place_sort: bool,
+    /// First page to show, counted from 1. Default: 1 when there is a page size.
+    pub page: Option<usize>,
+    /// Rows a page; 0 counts as absent.
+    pub page_size: Option<usize>,
+    /// Initial sort order.
+    pub sort: Vec<Sort>,
+    /// Initial filter.
+    pub filter: Option<Filter>,
+    /// Initial groups.
+    pub group: Vec<Group>,
+    /// Initial aggregates.
+    pub aggregate: Vec<Aggregate>,
+    /// The server pages.
+    pub server_paging: bool,
+    /// The server sorts.
+    pub server_sorting: bool,
+    /// The server filters.
+    pub server_filtering: bool,
+    /// The server groups.
+    pub server_grouping: bool,
+    /// The server aggregates.
+    pub server_aggregates: bool,
+    /// Lower-case texts in filters as this locale does (R7.24).
+    pub accent_folding_filtering: Option<String>,
+    /// The total before the first read.
+    pub total: Option<usize>,
+    /// There is an offline storage.
+    pub offline_storage: bool,
+    /// The rows are given inline: creates are answered without an id, and that is no error (C49).
+    pub inline: bool,
+    /// Requests under way at once, at most. Default: 6.
+    pub max_in_flight: usize,
+    /// Which operations the transport offers.
+    pub offers: Offers,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            schema: Schema::default(),
+            batch: false,
+            auto_sync: false,
+            in_place_sort: false,
+            page: None,
+            page_size: None,
+            sort: Vec::new(),
+            filter: None,
+            group: Vec::new(),
+            aggregate: Vec::new(),
+            server_paging: false,
+            server_sorting: false,
+            server_filtering: false,
+            server_grouping: false,
+            server_aggregates: false,
+            accent_folding_filtering: None,
+            total: None,
+            offline_storage: false,
+            inline: false,
+            max_in_flight: 6,
+            offers: Offers::all(),
+        }
+    }
+}
+
+/// A set of operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offers(u8);
+
+impl Offers {
+    const fn bit(operation: Operation) -> u8 {
+        match operation {
+            Operation::Read => 1,
+            Operation::Create => 2,
+            Operation::Update => 4,
+            Operation::Destroy => 8,
+            Operation::Submit => 16,
+        }
+    }
+
+    /// Read, create, update and destroy; not submit.
+    pub const fn all() -> Self {
+        Self(15)
+    }
+
+    /// None.
+    pub const fn none() -> Self {
+        Self(0)
+    }
+
+    /// Those that the predicate names.
+    pub fn from_fn(offers: impl Fn(Operation) -> bool) -> Self {
+        use Operation::{Create, Destroy, Read, Submit, Update};
+        Self([Read, Create, Update, Destroy, Submit].into_iter().filter(|op| offers(*op)).fold(0, |set, op| set | Self::bit(op)))
+    }
+
+    /// Whether the operation is in the set.
+    pub const fn contains(self, operation: Operation) -> bool {
+        self.0 & Self::bit(operation) != 0
+    }
+}
+
+impl Options {
+    /// Reads the options that Kendo's configuration object holds and that are data: `batch`, `autoSync`, `inPlaceSort`,
+    /// `page`, `pageSize`, `sort`, `filter`, `group`, `aggregate`, `server…`, `accentFoldingFiltering`, `total` and
+    /// `schema`. Others (`transport`, `data`, `offlineStorage`, handlers) are left to the caller.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for descriptors that cannot be understood.
+    pub fn from_kendo(options: &Record) -> Result<Self> {
+        let flag = |name: &str| options.get(name).is_some_and(Value::is_truthy);
+        let number = |name: &str| options.get(name).and_then(Value::as_i64).and_then(|n| usize::try_from(n).ok());
+        let get = |name: &str| options.get(name).unwrap_or(&Value::Null);
+        Ok(Self {
+            schema: match options.get("schema") {
+                Some(schema) => Schema::from_value(schema)?,
+                None => Schema::default(),
+            },
+            batch: flag("batch"),
+            auto_sync: flag("autoSync"),
+            in_place_sort: flag("inPlaceSort"),
+            page: number("page"),
+            page_size: number("pageSize"),
+            sort: Sort::list_from_value(get("sort"))?,
+            filter: Filter::from_value(get("filter"))?,
+            group: Group::list_from_value(get("group"))?,
+            aggregate: Aggregate::list_from_value(get("aggregate"))?,
+            server_paging: flag("serverPaging"),
+            server_sorting: flag("serverSorting"),
+            server_filtering: flag("serverFiltering"),
+            server_grouping: flag("serverGrouping"),
+            server_aggregates: flag("serverAggregates"),
+            accent_folding_filtering: options.get("accentFoldingFiltering").and_then(Value::as_str).map(str::to_owned),
+            total: number("total"),
+            ..Self::default()
+        })
+    }
+
+    /// Whether any operation is the server's.
+    pub(crate) fn any_server(&self) -> bool {
+        self.server_paging
+            || self.server_sorting
+            || self.server_filtering
+            || self.server_grouping
+            || self.server_aggregates
+    }
+}
+
+/// What the engine may not look up by itself: the time and randomness. Handed in, so that a run can be repeated.
+#[derive(Clone)]
+pub struct Environment {
+    now: Arc<dyn Fn() -> Date + Send + Sync>,
+    random: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl Environment {
+    /// From a clock and a source of random numbers.
+    pub fn new(now: impl Fn() -> Date + Send + Sync + 'static, random: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self { now: Arc::new(now), random: Arc::new(random) }
+    }
+
+    /// A clock that stands still, and numbers that follow from a seed. For tests.
+    pub fn fixed(now: Date, seed: u64) -> Self {
+        let state = std::sync::atomic::AtomicU64::new(seed);
+        Self::new(
+            move || now,
+            move || {
+                // splitmix64
+                let mut z = state.fetch_add(0x9E37_79B9_7F4A_7C15, std::sync::atomic::Ordering::Relaxed);
+                z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+                z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+                z ^ (z >> 31)
+            },
+        )
+    }
+
+    pub(crate) fn now(&self) -> Date {
+        (self.now)()
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        (self.random)()
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").finish_non_exhaustive()
+    }
+}

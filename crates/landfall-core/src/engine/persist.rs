@@ -1,0 +1,489 @@
+//! The stored form: the only module that knows what the texts of a [`StoredRow`] and the meta document mean.
+//!
+//! `record`: the accepted values (the base while nothing is accepted) in the server's member names. `change`: one object
+//!
+//! ```json
+//! {"seq":3,"key":"…","base":{…},"changed":["name"],"offline":{"kind":"update","record":{…}},"accepted":true,
+//!  "standing":"queued","attempts":1,"error":{"message":"…","status":503},
+//!  "sent":{"kind":"update","record":{…},"key":"…","changed":["name"],"attempts":1,"doubt":true}}
+//! ```
+//!
+//! `meta`: `{"format":1}`, with `groups` (the tree of server groups, leaves by row id) where there is one.
+
+use super::{
+    Engine, Step, Steps,
+    change::{Accepted, Change, Failure, Removed, Sent, Standing, difference},
+    groups::{GroupItems, GroupNode},
+    step::{Cont, Then},
+    table::{Row, Uid},
+};
+use crate::{ChangeKind, Delta, Error, ErrorKind, Record, Result, RowId, StoredRow, StoredState, Text, Value};
+use std::sync::Arc;
+
+/// The version of the stored form that this program writes.
+pub(crate) const FORMAT: i64 = 1;
+
+/// What a stored state holds, decoded.
+#[derive(Debug, Default)]
+pub(crate) struct Restored {
+    pub(crate) rows: Vec<(Row, Option<Change>)>,
+    pub(crate) removed: Vec<Removed>,
+    pub(crate) groups: Option<Vec<GroupNode>>,
+}
+
+fn texts(value: Option<&Value>) -> Vec<Text> {
+    let items = value.and_then(Value::as_array).unwrap_or_default();
+    items.iter().filter_map(|item| item.as_str().map(Text::from)).collect()
+}
+
+fn list(texts: &[Text]) -> Value {
+    Value::array(texts.iter().map(Value::from))
+}
+
+fn count(value: Option<&Value>) -> u32 {
+    value.and_then(Value::as_i64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
+}
+
+fn failure_out(failure: &Failure) -> Value {
+    let mut out = Record::from([("message", Value::from(failure.message.as_str()))]);
+    if let Some(status) = failure.status {
+        out.set("status", status);
+    }
+    if let Some(body) = &failure.body {
+        out.set("body", body.clone());
+    }
+    out.into()
+}
+
+fn failure_in(value: &Value) -> Option<Failure> {
+    let record = value.as_object()?;
+    Some(Failure {
+        message: record.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        status: record.get("status").and_then(Value::as_i64).and_then(|n| u16::try_from(n).ok()),
+        body: record.get("body").cloned(),
+    })
+}
+
+fn kind_in(record: &Record) -> Option<ChangeKind> {
+    record.get("kind").and_then(Value::as_str).and_then(ChangeKind::from_marker)
+}
+
+impl Engine {
+    // ---- writing
+
+    fn out(&self, record: &Record) -> Record {
+        match self.options.schema.model() {
+            Some(model) => model.write(record.clone()),
+            None => record.clone(),
+        }
+    }
+
+    pub(crate) fn order_of(&self, uid: Uid) -> u64 {
+        self.table.get(uid).map(|row| row.order).or_else(|| {
+            self.removed.iter().chain(&self.parked).find(|removed| removed.row.uid == uid).map(|removed| removed.row.order)
+        })
+        .unwrap_or(u64::MAX >> 12)
+    }
+
+    /// The stored form of a row of the table; `None` for a draft that nothing is stored of.
+    pub(crate) fn encode(&self, uid: Uid) -> Option<StoredRow> {
+        if !self.options.offline_storage {
+            return None;
+        }
+        let row = self.table.get(uid)?;
+        match self.overlay.get(&uid) {
+            Some(change) => self.encode_layers(uid, row.order, change),
+            None => Some(self.plain(uid, row.order, &row.record)),
+        }
+    }
+
+    fn plain(&self, uid: Uid, order: u64, record: &Record) -> StoredRow {
+        StoredRow { id: uid.0, order, state: None, record: Arc::from(self.out(record).to_json()), change: None }
+    }
+
+    /// The stored form of the layers below the draft.
+    pub(crate) fn encode_layers(&self, uid: Uid, order: u64, change: &Change) -> Option<StoredRow> {
+        if !self.options.offline_storage {
+            return None;
+        }
+        let (kind, record) = match (&change.accepted, &change.sent) {
+            (Some(accepted), _) => (accepted.kind, &accepted.record),
+            (None, Some(sent)) => (sent.kind, &sent.record),
+            (None, None) => return change.base.as_ref().map(|base| self.plain(uid, order, base)),
+        };
+        let mut out = Record::new();
+        let seq = self.removed.iter().position(|removed| removed.row.uid == uid).unwrap_or(self.removed.len());
+        if kind == ChangeKind::Destroy {
+            out.set("seq", seq);
+        }
+        if let Some(base) = &change.base {
+            out.set("base", self.out(base));
+        }
+        if let Some(accepted) = &change.accepted {
+            out.set("accepted", true);
+            out.set("key", &accepted.key);
+            out.set("changed", list(&accepted.changed));
+            if let Some(offline) = &accepted.offline {
+                let (kind, values) = &**offline;
+                let mut entry = Record::from([("kind", kind.as_str())]);
+                if !values.same(record) {
+                    entry.set("record", self.out(values));
+                }
+                out.set("offline", entry);
+            }
+            if accepted.standing != Standing::Queued {
+                out.set("standing", accepted.standing.as_str());
+            }
+            if accepted.attempts > 0 {
+                out.set("attempts", accepted.attempts);
+            }
+            if let Some(failure) = &accepted.failure {
+                out.set("error", failure_out(failure));
+            }
+        }
+        if let Some(sent) = &change.sent {
+            let mut entry = Record::from([("kind", sent.kind.as_str())]);
+            if !sent.record.same(record) {
+                entry.set("record", self.out(&sent.record));
+            }
+            entry.set("key", &sent.key);
+            entry.set("changed", list(&sent.changed));
+            if sent.attempts > 0 {
+                entry.set("attempts", sent.attempts);
+            }
+            if let Some(batch) = sent.batch {
+                entry.set("batch", batch);
+            }
+            if let Some(failure) = &sent.failure {
+                entry.set("error", failure_out(failure));
+            }
+            out.set("sent", entry);
+        }
+        Some(StoredRow {
+            id: uid.0,
+            order,
+            state: Some(kind),
+            record: Arc::from(self.out(record).to_json()),
+            change: Some(Arc::from(out.to_json())),
+        })
+    }
+
+    /// Everything, to replace whatever is stored.
+    pub(crate) fn snapshot(&self) -> Delta {
+        let mut put: Vec<StoredRow> = self.table.rows().iter().filter_map(|row| self.encode(row.uid)).collect();
+        for removed in self.removed.iter().chain(&self.parked) {
+            put.extend(self.encode_layers(removed.row.uid, removed.row.order, &removed.change));
+        }
+        Delta { clear: true, delete: Vec::new(), put, meta: Some(self.meta()) }
+    }
+
+    fn meta(&self) -> Arc<str> {
+        let mut out = Record::from([("format", FORMAT)]);
+        if let Some(groups) = &self.groups {
+            out.set("groups", Value::array(groups.iter().map(group_out)));
+        }
+        Arc::from(out.to_json())
+    }
+
+    /// A commit of the delta with nothing to be done after it, if there is a storage and something to commit.
+    pub(crate) fn storage_steps(&mut self, delta: Delta) -> Steps {
+        match self.commit(delta, Cont::Stored(None)) {
+            Some(step) => Steps::from([step]),
+            None => Steps::new(),
+        }
+    }
+
+    /// A commit step; the whole state where single rows do not do.
+    pub(crate) fn commit(&mut self, mut delta: Delta, then: Cont) -> Option<Step> {
+        if !self.options.offline_storage {
+            return None;
+        }
+        if self.table.take_renumbered() || self.snapshot_needed {
+            self.snapshot_needed = false;
+            self.meta_dirty = false;
+            return Some(Step::Commit(self.snapshot(), Then(then)));
+        }
+        if std::mem::take(&mut self.meta_dirty) {
+            delta.meta = Some(self.meta());
+        }
+        if delta.is_empty() {
+            return None;
+        }
+        Some(Step::Commit(delta, Then(then)))
+    }
+
+    // ---- reading
+
+    /// Decodes a stored state. Nothing is changed.
+    pub(crate) fn decode(&self, state: &StoredState) -> Result<Restored> {
+        let mut out = Restored::default();
+        if let Some(meta) = &state.meta {
+            let meta = Record::from_json(meta).map_err(damaged)?;
+            if meta.get("format").and_then(Value::as_i64).is_some_and(|format| format > FORMAT) {
+                return Err(Error::new(ErrorKind::NewerFormat, "written by a newer version of landfall; update this program"));
+            }
+            if let Some(groups) = meta.get("groups").and_then(Value::as_array) {
+                out.groups = Some(groups.iter().filter_map(group_in).collect());
+            }
+        }
+        let mut removed: Vec<(i64, Removed)> = Vec::new();
+        for stored in &state.rows {
+            let create = stored.state == Some(ChangeKind::Create);
+            let record = self.read_in(Record::from_json(&stored.record).map_err(damaged)?, create);
+            let row = Row { uid: Uid(stored.id), order: stored.order, record: record.clone() };
+            let Some(kind) = stored.state else {
+                let change = self.looks_new(&record).then(|| Change {
+                    base: Some(record.clone()),
+                    looks_new: true,
+                    ..Change::default()
+                });
+                out.rows.push((row, change));
+                continue;
+            };
+            let book = match &stored.change {
+                Some(text) => Record::from_json(text).map_err(damaged)?,
+                None => Record::new(),
+            };
+            let change = self.change_in(kind, &record, &book, stored.change.is_none());
+            if kind == ChangeKind::Destroy {
+                let seq = book.get("seq").and_then(Value::as_i64).unwrap_or(i64::MAX);
+                removed.push((seq, Removed { row, change }));
+            } else {
+                out.rows.push((row, Some(change)));
+            }
+        }
+        removed.sort_by_key(|(seq, _)| *seq);
+        out.removed = removed.into_iter().map(|(_, removed)| removed).collect();
+        Ok(out)
+    }
+
+    fn read_in(&self, record: Record, create: bool) -> Record {
+        match self.options.schema.model() {
+            Some(model) => model.read_stored(record, create, self.options.schema.zone()),
+            None => record,
+        }
+    }
+
+    fn change_in(&self, kind: ChangeKind, record: &Record, book: &Record, foreign: bool) -> Change {
+        let inner = |value: Option<&Value>| {
+            value.and_then(Value::as_object).map(|found| self.read_in(found.clone(), kind == ChangeKind::Create))
+        };
+        let mut change = Change { base: inner(book.get("base")), ..Change::default() };
+        if foreign || book.get("accepted").is_some_and(Value::is_truthy) {
+            let key = book.get("key").and_then(Value::as_str).map_or_else(|| self.new_key(), Text::from);
+            let offline = match book.get("offline").and_then(Value::as_object) {
+                Some(entry) => {
+                    let values = inner(entry.get("record")).unwrap_or_else(|| record.clone());
+                    Some(Box::new((kind_in(entry).unwrap_or(kind), values)))
+                }
+                None if foreign => Some(Box::new((kind, record.clone()))),
+                None => None,
+            };
+            let mut changed = texts(book.get("changed"));
+            if foreign && kind == ChangeKind::Update {
+                changed = record.iter().map(|(name, _)| Text::from(name)).collect();
+            }
+            change.accepted = Some(Accepted {
+                kind,
+                record: record.clone(),
+                key,
+                changed,
+                offline,
+                standing: book.get("standing").and_then(Value::as_str).map_or(Standing::Queued, Standing::from_marker),
+                attempts: count(book.get("attempts")),
+                failure: book.get("error").and_then(failure_in),
+            });
+        }
+        if let Some(entry) = book.get("sent").and_then(Value::as_object) {
+            change.sent = Some(Sent {
+                kind: kind_in(entry).unwrap_or(kind),
+                record: inner(entry.get("record")).unwrap_or_else(|| record.clone()),
+                key: entry.get("key").and_then(Value::as_str).map_or_else(|| self.new_key(), Text::from),
+                changed: texts(entry.get("changed")),
+                in_doubt: true,
+                in_flight: false,
+                batch: entry.get("batch").and_then(Value::as_number).and_then(crate::Number::as_u64),
+                attempts: count(entry.get("attempts")),
+                failure: entry.get("error").and_then(failure_in),
+            });
+        }
+        let sent_create = change.sent.as_ref().is_some_and(|sent| sent.kind == ChangeKind::Create);
+        change.added = kind == ChangeKind::Create || sent_create;
+        change.dirty = kind != ChangeKind::Destroy;
+        if let Some(base) = &change.base {
+            change.changed = difference(base, record);
+        } else if let Some(accepted) = &change.accepted {
+            change.changed.clone_from(&accepted.changed);
+        }
+        change
+    }
+}
+
+fn damaged(error: Error) -> Error {
+    Error::new(ErrorKind::Corrupt, "the stored state cannot be read; it was kept as it is").during("load").caused_by(error)
+}
+
+fn group_out(group: &GroupNode) -> Value {
+    let mut out = group.head.clone();
+    match &group.items {
+        GroupItems::Groups(groups) => out.set("groups", Value::array(groups.iter().map(group_out))),
+        GroupItems::Rows(rows) => out.set("rows", Value::array(rows.iter().map(|uid| Value::from(uid.0)))),
+    };
+    out.into()
+}
+
+fn group_in(value: &Value) -> Option<GroupNode> {
+    let mut head = value.as_object()?.clone();
+    let items = match (head.remove("groups"), head.remove("rows")) {
+        (Some(Value::Array(groups)), _) => GroupItems::Groups(groups.iter().filter_map(group_in).collect()),
+        (_, Some(Value::Array(rows))) => GroupItems::Rows(
+            rows.iter().filter_map(|row| row.as_number().and_then(crate::Number::as_u64)).map(Uid).collect(),
+        ),
+        _ => GroupItems::Rows(Vec::new()),
+    };
+    Some(GroupNode { head, items })
+}
+
+// ---- Kendo's own form
+
+/// The member of a row in Kendo's form that holds landfall's bookkeeping.
+const BOOKKEEPING: &str = "__landfall";
+const STATE: &str = "__state__";
+
+impl StoredState {
+    /// The state as Kendo stores it: rows in data order, then removals in theirs, with `__state__` (R6.12-R6.17). With
+    /// bookkeeping, changed rows carry landfall's own in one member `__landfall`, so that nothing is lost on the way
+    /// back.
+    ///
+    /// # Errors
+    /// `Corrupt` when the state cannot be read.
+    pub fn to_kendo(&self, bookkeeping: bool) -> Result<Value> {
+        let meta = match &self.meta {
+            Some(meta) => Record::from_json(meta).map_err(damaged)?,
+            None => Record::new(),
+        };
+        if let Some(raw) = meta.get("raw") {
+            return Ok(raw.clone());
+        }
+        let mut rows: Vec<(RowId, Value)> = Vec::with_capacity(self.rows.len());
+        let mut removed: Vec<(i64, Value)> = Vec::new();
+        for row in &self.rows {
+            let mut record = Record::from_json(&row.record).map_err(damaged)?;
+            if let Some(state) = row.state {
+                record.set(STATE, state.as_str());
+            }
+            let book = row.change.as_ref().map(|text| Record::from_json(text)).transpose().map_err(damaged)?;
+            let seq = book.as_ref().and_then(|book| book.get("seq")).and_then(Value::as_i64).unwrap_or(i64::MAX);
+            if let (true, Some(mut book)) = (bookkeeping, book) {
+                book.set("id", row.id);
+                record.set(BOOKKEEPING, book);
+            }
+            if row.state == Some(ChangeKind::Destroy) {
+                removed.push((seq, record.into()));
+            } else {
+                rows.push((row.id, record.into()));
+            }
+        }
+        removed.sort_by_key(|(seq, _)| *seq);
+        let mut out: Vec<Value> = match meta.get("groups").and_then(Value::as_array) {
+            Some(groups) => {
+                let mut by_id: std::collections::HashMap<RowId, Value> = rows.iter().cloned().collect();
+                let mut out: Vec<Value> = groups.iter().filter_map(|group| group_to_kendo(group, &mut by_id)).collect();
+                out.extend(rows.into_iter().filter_map(|(id, _)| by_id.remove(&id)));
+                out
+            }
+            None => rows.into_iter().map(|(_, value)| value).collect(),
+        };
+        out.extend(removed.into_iter().map(|(_, value)| value));
+        Ok(out.into())
+    }
+
+    /// Reads a state in Kendo's form, with or without landfall's bookkeeping. Null is the empty state; what is no list of
+    /// objects is kept verbatim and holds no rows.
+    ///
+    /// # Errors
+    /// None today.
+    pub fn from_kendo(value: &Value) -> Result<Self> {
+        let mut out = Self::default();
+        let raw = |value: &Value| {
+            let meta = Record::from([("format", Value::from(FORMAT)), ("raw", value.clone())]);
+            Self { meta: Some(Arc::from(meta.to_json())), ..Self::default() }
+        };
+        let items = match value {
+            Value::Null => return Ok(out),
+            Value::Array(items) if items.iter().all(|item| item.as_object().is_some()) => items,
+            other => return Ok(raw(other)),
+        };
+        let mut groups = Vec::new();
+        for item in items.iter() {
+            let Some(record) = item.as_object() else { continue };
+            match group_from_kendo(record, &mut out.rows) {
+                Some(group) => groups.push(group),
+                None => {
+                    row_from_kendo(record, &mut out.rows);
+                }
+            }
+        }
+        let mut meta = Record::from([("format", FORMAT)]);
+        if !groups.is_empty() {
+            meta.set("groups", groups);
+        }
+        out.meta = Some(Arc::from(meta.to_json()));
+        Ok(out)
+    }
+}
+
+fn group_to_kendo(group: &Value, rows: &mut std::collections::HashMap<RowId, Value>) -> Option<Value> {
+    let mut head = group.as_object()?.clone();
+    let items: Vec<Value> = match (head.remove("groups"), head.remove("rows")) {
+        (Some(Value::Array(groups)), _) => groups.iter().filter_map(|group| group_to_kendo(group, rows)).collect(),
+        (_, Some(Value::Array(ids))) => ids
+            .iter()
+            .filter_map(|id| id.as_number().and_then(crate::Number::as_u64))
+            .filter_map(|id| rows.remove(&id))
+            .collect(),
+        _ => Vec::new(),
+    };
+    head.set("items", items);
+    Some(head.into())
+}
+
+fn group_from_kendo(record: &Record, rows: &mut Vec<StoredRow>) -> Option<Value> {
+    let items = record.get("items")?.as_array()?;
+    if !record.contains("field") || !record.contains("hasSubgroups") {
+        return None;
+    }
+    let mut head = record.clone();
+    head.remove("items");
+    head.remove("uid");
+    let mut groups: Vec<Value> = Vec::new();
+    let mut ids: Vec<Value> = Vec::new();
+    for item in items.iter().filter_map(Value::as_object) {
+        match group_from_kendo(item, rows) {
+            Some(group) => groups.push(group),
+            None => ids.push(Value::from(row_from_kendo(item, rows))),
+        }
+    }
+    if groups.is_empty() { head.set("rows", ids) } else { head.set("groups", groups) };
+    Some(head.into())
+}
+
+fn row_from_kendo(record: &Record, rows: &mut Vec<StoredRow>) -> RowId {
+    let mut record = record.clone();
+    record.remove("uid");
+    let state = record.get(STATE).and_then(Value::as_str).and_then(ChangeKind::from_marker);
+    if state.is_some() {
+        record.remove(STATE);
+    }
+    let order = (rows.len() as u64 + 1) << 20;
+    let mut id = rows.len() as u64 + 1;
+    let mut change = None;
+    if let Some(Value::Object(mut book)) = record.remove(BOOKKEEPING) {
+        if let Some(known) = book.remove("id").as_ref().and_then(Value::as_number).and_then(crate::Number::as_u64) {
+            id = known;
+        }
+        change = state.map(|_| Arc::from(book.to_json()));
+    }
+    rows.push(StoredRow { id, order, state, record: Arc::from(record.to_json()), change });
+    id
+}

@@ -1,0 +1,613 @@
+//! Reads: one at a time, the last waiting one wins, fresh rows go underneath pending changes (reference 9.1, 6.5;
+//! DESIGN section 5).
+
+use super::{
+    Engine, Step, Steps,
+    change::{Change, Removed, Standing, carry_over, difference},
+    event::{Event, EventKind},
+    groups::{self, GroupItems, GroupNode},
+    persist::Restored,
+    step::{Cont, Settled, Then, Ticket},
+    table::{Row, Uid},
+};
+use crate::{
+    Aggregate, ChangeKind, Error, ErrorKind, Group, Operation, ReadAnswer, Record, Reply, Request, Result, ServerGroup,
+    ServerItems, Sort, StoredState, Value,
+};
+
+/// One read, with everybody who waits for it.
+#[derive(Debug)]
+pub struct ReadRun {
+    pub(crate) tickets: Vec<Ticket>,
+    pub(crate) params: Record,
+}
+
+/// At most one read runs and at most one waits (R9.2).
+#[derive(Debug, Default)]
+pub(crate) struct ReadQueue {
+    running: Option<u64>,
+    waiting: Option<ReadRun>,
+    sent: Option<(u64, ReadRun)>,
+}
+
+impl ReadQueue {
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running.is_none() && self.waiting.is_none()
+    }
+}
+
+impl Engine {
+    /// Reads from the service, or from the storage while offline. `extra` adds to or replaces Kendo's parameters.
+    pub fn read(&mut self, ticket: Ticket, extra: Record) -> Steps {
+        let mut run = ReadRun { tickets: vec![ticket], params: self.params(&extra) };
+        if self.reads.running.is_some() {
+            // A read that is replaced settles with the one that replaces it (C35).
+            if let Some(old) = self.reads.waiting.take() {
+                run.tickets.splice(0..0, old.tickets);
+            }
+            self.reads.waiting = Some(run);
+            return Steps::new();
+        }
+        self.start_read(run)
+    }
+
+    fn start_read(&mut self, run: ReadRun) -> Steps {
+        let number = self.next_number();
+        self.reads.running = Some(number);
+        let mut event = Event::new(EventKind::RequestStart).operation(Operation::Read);
+        event.request = Some(number);
+        Steps::from([Step::EmitThen(event, Then(Cont::ReadStarted(run)))])
+    }
+
+    /// Releases the queue; the waiting read starts.
+    fn release(&mut self) -> Steps {
+        self.reads.running = None;
+        self.reads.waiting.take().map_or_else(Steps::new, |run| self.start_read(run))
+    }
+
+    pub(crate) fn read_started(&mut self, run: ReadRun, prevented: bool) -> Steps {
+        if prevented {
+            let mut steps = self.release();
+            steps.extend(run.tickets.into_iter().map(|ticket| Step::Settle(ticket, Ok(Settled::Prevented))));
+            return steps;
+        }
+        let mut steps = Steps::from([Step::Emit(Event::new(EventKind::Progress)), Step::Emit(Event::new(EventKind::Reset))]);
+        if self.online {
+            if self.options.offline_storage && !self.loaded {
+                steps.push_back(Step::Load(Then(Cont::Restored(Box::new(Cont::ReadSend(run))))));
+            } else {
+                steps.push_back(Step::Run(Then(Cont::ReadSend(run))));
+            }
+        } else if self.options.offline_storage {
+            steps.push_back(Step::Load(Then(Cont::ReadLoadedOffline(run))));
+        } else {
+            let error = Error::new(ErrorKind::Offline, "offline, and there is no offline storage to read from; go online or set one")
+                .during("read");
+            steps.extend(self.read_failed(run, error));
+        }
+        steps
+    }
+
+    pub(crate) fn read_send(&mut self, run: ReadRun) -> Steps {
+        if !self.options.offers.contains(Operation::Read) {
+            let error = Error::new(ErrorKind::Config, "the transport does not offer reads").during("read");
+            return self.read_failed(run, error);
+        }
+        let id = self.next_number();
+        let mut request = Request::read(run.params.clone());
+        request.id_field = self.id_source();
+        self.reads.sent = Some((id, run));
+        Steps::from([Step::Send(id, request)])
+    }
+
+    /// Whether this answer belongs to the read under way; gives the read.
+    pub(crate) fn take_read(&mut self, id: u64) -> Option<ReadRun> {
+        match self.reads.sent.take() {
+            Some((sent, run)) if sent == id => Some(run),
+            other => {
+                self.reads.sent = other;
+                None
+            }
+        }
+    }
+
+    pub(crate) fn read_answered(&mut self, run: ReadRun, reply: Result<Reply>) -> Steps {
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => return self.read_failed(run, error.during("read")),
+        };
+        // Decoded once; event and data share the result.
+        let body = match reply.body.decode() {
+            Ok(body) => body,
+            Err(error) => return self.read_failed(run, error.during("read")),
+        };
+        let mut event = Event::new(EventKind::RequestEnd).operation(Operation::Read);
+        event.request = self.reads.running;
+        if self.watch {
+            event.response.clone_from(&body);
+        }
+        let reply = Reply { body: body.map_or(crate::Body::Empty, crate::Body::Value), ..reply };
+        Steps::from([Step::Emit(event), Step::Run(Then(Cont::ReadApply(run, Box::new(Ok(reply)))))])
+    }
+
+    /// A read that failed: queue first, then the events, then the promise (R9.8).
+    pub(crate) fn read_failed(&mut self, run: ReadRun, error: Error) -> Steps {
+        let mut end = Event::new(EventKind::RequestEnd);
+        end.request = self.reads.running;
+        let mut steps = self.release();
+        let mut event = Event::new(EventKind::Error);
+        event.error = Some(error.clone());
+        steps.extend([Step::Emit(end), Step::Emit(event)]);
+        steps.extend(run.tickets.into_iter().map(|ticket| Step::Settle(ticket, Err(error.clone()))));
+        steps
+    }
+
+    /// The answer was readable, but refused or nonsense: the data stays as it was.
+    fn read_refused(&mut self, run: ReadRun, error: Error) -> Steps {
+        let mut event = Event::new(EventKind::Error);
+        event.error = Some(error.clone());
+        let mut steps = Steps::from([Step::Emit(event)]);
+        steps.extend(self.release());
+        steps.extend(run.tickets.into_iter().map(|ticket| Step::Settle(ticket, Err(error.clone()))));
+        steps
+    }
+
+    pub(crate) fn read_apply(&mut self, run: ReadRun, reply: Result<Reply>) -> Steps {
+        if self.gated() {
+            self.deferred.push(Cont::ReadApply(run, Box::new(reply)));
+            return Steps::new();
+        }
+        let grouped = self.options.server_grouping && !self.state.group.is_empty();
+        let answer = reply.and_then(|reply| {
+            let header_total = reply.total;
+            let value = reply.body.decode()?;
+            let mut answer = self.options.schema.read_answer(value, grouped)?;
+            if let Some(total) = header_total {
+                answer.total = usize::try_from(total).ok();
+            }
+            Ok(answer)
+        });
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return self.read_refused(run, error.during("read")),
+        };
+        if let Some(errors) = answer.errors {
+            let error = Error::new(ErrorKind::Rejected, "the service answered with errors").during("read").saying(errors);
+            return self.read_refused(run, error);
+        }
+        self.total = answer.total;
+        if let (Some(size), Some(total)) = (self.state.page_size, answer.total) {
+            if size > total {
+                self.state.page_size = Some(self.options.page_size.filter(|given| *given > total).unwrap_or(total));
+            }
+        }
+        if self.options.server_aggregates {
+            self.aggregates = answer.aggregates.clone().unwrap_or_default();
+        }
+        self.from_store = false;
+        self.take_fresh(answer);
+        self.stored_after_read(run)
+    }
+
+    fn stored_after_read(&mut self, run: ReadRun) -> Steps {
+        self.snapshot_needed = self.options.offline_storage;
+        match self.commit(crate::Delta::default(), Cont::Nothing) {
+            Some(Step::Commit(delta, _)) => Steps::from([Step::Commit(delta, Then(Cont::ReadDone(run)))]),
+            _ => self.read_done(run, Ok(())),
+        }
+    }
+
+    pub(crate) fn read_done(&mut self, run: ReadRun, stored: Result<()>) -> Steps {
+        self.touch();
+        if !self.options.server_aggregates {
+            self.settle_view();
+        }
+        let mut change = Event::new(EventKind::Change);
+        change.items = self.view_items();
+        let mut steps = Steps::from([Step::Emit(change)]);
+        if let Err(error) = &stored {
+            self.snapshot_needed = true;
+            let mut event = Event::new(EventKind::Error);
+            event.error = Some(error.clone());
+            steps.push_back(Step::Emit(event));
+        }
+        steps.extend(self.release());
+        steps.extend(run.tickets.into_iter().map(|ticket| Step::Settle(ticket, stored.clone().map(|()| Settled::Done))));
+        steps
+    }
+
+    // ---- from the storage
+
+    pub(crate) fn read_loaded(&mut self, run: ReadRun, state: Result<StoredState>) -> Steps {
+        let state = match state {
+            Ok(state) => state,
+            Err(error) => return self.read_failed(run, error.during("read")),
+        };
+        let mut event = Event::new(EventKind::RequestEnd).operation(Operation::Read);
+        event.request = self.reads.running;
+        if self.watch {
+            event.response = state.to_kendo(false).ok();
+        }
+        Steps::from([Step::Emit(event), Step::Run(Then(Cont::ReadApplyOffline(run, Box::new(state))))])
+    }
+
+    pub(crate) fn read_apply_offline(&mut self, run: ReadRun, state: StoredState) -> Steps {
+        if self.gated() {
+            self.deferred.push(Cont::ReadApplyOffline(run, Box::new(state)));
+            return Steps::new();
+        }
+        let restored = match self.decode(&state) {
+            Ok(restored) => restored,
+            Err(error) => return self.read_refused(run, error.during("read")),
+        };
+        self.show(restored);
+        self.loaded = true;
+        self.revision = state.revision;
+        self.from_store = true;
+        self.clamp_page();
+        self.read_done(run, Ok(()))
+    }
+
+    /// Offline, a page beyond what is stored shows the last one.
+    fn clamp_page(&mut self) {
+        if !self.options.server_paging {
+            return;
+        }
+        let (Some(take), Some(skip)) = (self.state.take().filter(|n| *n > 0), self.state.skip()) else { return };
+        if skip >= self.table.len() && skip > 0 {
+            let page = self.table.len().div_ceil(take).max(1);
+            self.state.page = Some(page);
+            self.state.skip = Some((page - 1) * take);
+        }
+    }
+
+    /// Shows a stored state in place of whatever is shown. Drafts are dropped (R4.29), what is under way is kept.
+    pub(crate) fn show(&mut self, restored: Restored) {
+        let flying: Vec<(Uid, super::change::Sent)> = self.flying();
+        self.overlay.clear();
+        self.removed = restored.removed;
+        self.parked.clear();
+        self.appended.clear();
+        self.groups = restored.groups;
+        self.ids = None;
+        let mut rows = Vec::with_capacity(restored.rows.len());
+        for (row, change) in restored.rows {
+            if let Some(change) = change {
+                self.overlay.insert(row.uid, change);
+            }
+            rows.push(row);
+        }
+        self.table.restore(rows);
+        self.rebuild_groups();
+        for (uid, sent) in flying {
+            if let Some(change) = self.change_mut(uid) {
+                change.sent = Some(sent);
+            }
+        }
+        self.total = Some(self.groups.as_ref().map_or(self.table.len(), Vec::len));
+        self.pristine_total = self.total;
+        self.touch();
+    }
+
+    fn flying(&self) -> Vec<(Uid, super::change::Sent)> {
+        let shown = self.overlay.iter().map(|(uid, change)| (*uid, change));
+        let hidden = self.removed.iter().chain(&self.parked).map(|removed| (removed.row.uid, &removed.change));
+        shown.chain(hidden).filter_map(|(uid, change)| change.sent.clone().filter(|sent| sent.in_flight).map(|sent| (uid, sent))).collect()
+    }
+
+    // ---- fresh rows under pending changes (G4)
+
+    pub(crate) fn take_fresh(&mut self, answer: ReadAnswer) {
+        let kept = self.pending();
+        self.overlay.clear();
+        self.removed.clear();
+        self.parked.clear();
+        self.appended.clear();
+        self.ids = None;
+        let whole = !self.options.server_paging && !self.options.server_filtering;
+        let (records, tree) = self.flatten(answer);
+        let first = self.reserve(records.len());
+        for (offset, record) in (0_u64..).zip(&records) {
+            if self.looks_new(record) {
+                let change = Change { base: Some(record.clone()), looks_new: true, ..Change::default() };
+                self.overlay.insert(Uid(first + offset), change);
+            }
+        }
+        self.groups = tree.map(|groups| with_identities(groups, &mut (first..)));
+        self.table.load(records, first);
+        self.pristine_total = self.total;
+        if !kept.is_empty() {
+            self.lay_on_top(kept, whole);
+        }
+        self.touch();
+    }
+
+    /// The changes that a read must keep: accepted ones with a storage, and whatever is under way. With their positions.
+    fn pending(&mut self) -> Vec<(Option<usize>, Removed)> {
+        let keep = |change: &Change| {
+            change.in_flight() || self.options.offline_storage && (change.accepted.is_some() || change.sent.is_some())
+        };
+        let mut out = Vec::new();
+        for (at, row) in self.table.rows().iter().enumerate() {
+            if let Some(change) = self.overlay.get(&row.uid).filter(|change| keep(change)) {
+                out.push((Some(at), Removed { row: row.clone(), change: change.clone() }));
+            }
+        }
+        out.extend(self.removed.iter().filter(|removed| keep(&removed.change)).map(|removed| (None, removed.clone())));
+        out.extend(self.parked.iter().map(|parked| (None, parked.clone())));
+        if let Some(hidden) = self.hidden.take() {
+            for (at, (row, change)) in hidden.rows.into_iter().enumerate() {
+                if let Some(change) = change.filter(|change| change.accepted.is_some() || change.sent.is_some()) {
+                    out.push((Some(at), Removed { row, change }));
+                }
+            }
+            out.extend(hidden.removed.into_iter().map(|removed| (None, removed)));
+        }
+        out
+    }
+
+    fn lay_on_top(&mut self, kept: Vec<(Option<usize>, Removed)>, whole: bool) {
+        let mut creates = Vec::new();
+        for (at, Removed { row, mut change }) in kept {
+            // Drafts are dropped; what is accepted or on its way is what the row shows.
+            change.draft = false;
+            change.fields.clear();
+            let kind = change
+                .accepted
+                .as_ref()
+                .map(|accepted| accepted.kind)
+                .or(change.sent.as_ref().map(|sent| sent.kind))
+                .unwrap_or(ChangeKind::Update);
+            change.dirty = kind != ChangeKind::Destroy;
+            let record = change.below().cloned().unwrap_or_else(|| row.record.clone());
+            let row = Row { record, ..row };
+            if change.base.is_none() && change.is_new() {
+                if kind == ChangeKind::Destroy {
+                    self.removed.push(Removed { row, change });
+                } else {
+                    creates.push((at, Removed { row, change }));
+                }
+                continue;
+            }
+            let id = change.base.as_ref().and_then(|base| self.id_of(base)).or_else(|| self.id_of(&row.record));
+            let fresh = id.as_ref().and_then(|id| self.find_id(id));
+            match (fresh.and_then(|uid| self.table.get(uid).cloned()), kind) {
+                (Some(fresh), ChangeKind::Destroy) => {
+                    self.forget(fresh.uid);
+                    change.base = Some(fresh.record);
+                    self.removed.push(Removed { row: Row { order: fresh.order, ..row }, change });
+                    self.total = self.total.map(|total| total.saturating_sub(1));
+                }
+                (Some(fresh), _) => {
+                    let record = self.rebase(&mut change, &row.record, &fresh.record);
+                    self.rename(fresh.uid, row.uid, record);
+                    self.overlay.remove(&fresh.uid);
+                    self.overlay.insert(row.uid, change);
+                }
+                (None, ChangeKind::Destroy) => self.removed.push(Removed { row, change }),
+                (None, _) => {
+                    if whole && change.sent.is_none() {
+                        if let Some(accepted) = &mut change.accepted {
+                            accepted.standing = Standing::Quarantined;
+                            accepted.failure = Some(super::change::Failure {
+                                message: "conflict: the record is gone on the server".to_owned(),
+                                status: None,
+                                body: None,
+                            });
+                        }
+                    }
+                    self.parked.push(Removed { row, change });
+                }
+            }
+        }
+        creates.sort_by_key(|(at, _)| at.unwrap_or(usize::MAX));
+        for (at, Removed { row, change }) in creates {
+            self.insert_row(at.unwrap_or(usize::MAX), row.uid, row.record);
+            self.overlay.insert(row.uid, change);
+            self.total = self.total.map(|total| total + 1);
+        }
+        self.pristine_total = self.total;
+    }
+
+    /// Re-applies what was changed since the old base on a new one. Gives what the row shows.
+    fn rebase(&self, change: &mut Change, shown: &Record, fresh: &Record) -> Record {
+        let was = change.base.clone();
+        let over = |now: &Record, changed: &[crate::Text]| match &was {
+            Some(was) => carry_over(was, now, fresh),
+            None => {
+                // No base is known (imported from Kendo): the fields that were changed win, all if that is not known.
+                let mut out = fresh.clone();
+                for name in changed {
+                    if let Some(value) = now.get(name) {
+                        out.set(name, value.clone());
+                    }
+                }
+                out
+            }
+        };
+        let changed = change.accepted.as_ref().map(|accepted| accepted.changed.clone()).unwrap_or_default();
+        let record = over(shown, &changed);
+        let key = self.new_key();
+        if let Some(accepted) = &mut change.accepted {
+            let values = over(&accepted.record, &changed);
+            if values != accepted.record {
+                // Another body is another request.
+                accepted.key = key;
+                if let Some(offline) = &mut accepted.offline {
+                    offline.1 = over(&offline.1, &changed);
+                }
+            }
+            accepted.record = values;
+        }
+        change.changed = difference(fresh, &record);
+        change.base = Some(fresh.clone());
+        record
+    }
+
+    fn flatten(&self, answer: ReadAnswer) -> (Vec<Record>, Option<Vec<ServerGroup>>) {
+        match answer.groups {
+            None => (answer.rows, None),
+            Some(groups) => {
+                fn walk(groups: &[ServerGroup], out: &mut Vec<Record>) {
+                    for group in groups {
+                        match &group.items {
+                            ServerItems::Groups(inner) => walk(inner, out),
+                            ServerItems::Rows(rows) => out.extend(rows.iter().cloned()),
+                        }
+                    }
+                }
+                let mut records = Vec::new();
+                walk(&groups, &mut records);
+                (records, Some(groups))
+            }
+        }
+    }
+
+    // ---- parameters (R7.66-R7.68)
+
+    fn params(&self, extra: &Record) -> Record {
+        let state = &self.state;
+        let mut out = Record::new();
+        let options = &self.options;
+        // A parameter given by the caller keeps the place of the standard one.
+        let mut put = |name: &str, value: Option<Value>| {
+            let value = extra.get(name).cloned().or(value);
+            if let Some(value) = value {
+                out.set(name, value);
+            }
+        };
+        if options.server_paging {
+            put("take", state.take().map(Value::from));
+            put("skip", state.skip().map(Value::from));
+            put("page", state.page().map(Value::from));
+            put("pageSize", state.take().map(Value::from));
+        }
+        let model = options.schema.model();
+        let name = |field: &str| model.map_or_else(|| field.to_owned(), |model| model.source_of(field).to_owned());
+        if options.server_sorting {
+            put("sort", (!state.sort.is_empty()).then(|| Sort::list_to_value(&state.sort, &name)));
+        }
+        if options.server_filtering {
+            put("filter", state.filter.as_ref().map(|filter| filter.to_value(&name)));
+        }
+        if options.server_grouping {
+            put("group", (!state.group.is_empty()).then(|| Group::list_to_value(&state.group, &name)));
+        }
+        if options.server_aggregates {
+            put("aggregate", (!state.aggregate.is_empty()).then(|| Aggregate::list_to_value(&state.aggregate, &name)));
+        }
+        let standard = ["take", "skip", "page", "pageSize", "sort", "filter", "group", "aggregate"];
+        for (name, value) in extra.iter().filter(|(name, _)| !standard.contains(name)) {
+            out.set(name, value.clone());
+        }
+        out
+    }
+
+    /// Puts a row with a known identity into table and groups.
+    pub(crate) fn insert_row(&mut self, index: usize, uid: Uid, record: Record) -> usize {
+        self.ids = None;
+        if let Some(tree) = &mut self.groups {
+            let top = index.min(tree.len());
+            let before = tree.get(..top).map_or(0, |some| groups::leaves(some).len());
+            if let Some(group) = GroupNode::around(&self.state.group, &record, uid) {
+                tree.insert(top, group);
+            }
+            self.meta_dirty = true;
+            self.table.insert(before, uid, record);
+            top
+        } else {
+            let at = index.min(self.table.len());
+            self.table.insert(at, uid, record);
+            at
+        }
+    }
+
+    /// Takes a row out of table and groups for good.
+    pub(crate) fn forget(&mut self, uid: Uid) {
+        self.table.remove(uid);
+        self.overlay.remove(&uid);
+        if let Some(groups) = &mut self.groups {
+            groups::remove(groups, uid);
+            groups::prune(groups);
+        }
+        self.ids = None;
+    }
+
+    /// Gives a row of the table another identity and other values.
+    fn rename(&mut self, from: Uid, to: Uid, record: Record) {
+        if let Some((at, _)) = self.table.remove(from) {
+            self.table.insert(at, to, record);
+        }
+        if let Some(groups) = &mut self.groups {
+            rename_in(groups, from, to);
+        }
+        self.ids = None;
+    }
+
+    /// Brings the leaves of the tree in line with the rows: drops rows that are gone, hangs in rows that are missing.
+    pub(crate) fn rebuild_groups(&mut self) {
+        let Some(mut tree) = self.groups.take() else { return };
+        let leaves = groups::leaves(&tree);
+        for uid in &leaves {
+            if self.table.get(*uid).is_none() {
+                groups::remove(&mut tree, *uid);
+            }
+        }
+        let known: std::collections::HashSet<Uid> = leaves.into_iter().collect();
+        let missing: Vec<(Uid, Record)> =
+            self.table.rows().iter().filter(|row| !known.contains(&row.uid)).map(|row| (row.uid, row.record.clone())).collect();
+        for (uid, record) in missing {
+            if !hang_in(&mut tree, &record, uid) {
+                tree.extend(GroupNode::around(&self.state.group, &record, uid));
+            }
+        }
+        groups::prune(&mut tree);
+        self.groups = Some(tree);
+        self.meta_dirty = true;
+    }
+}
+
+/// Hangs a row into the group whose values it has.
+fn hang_in(tree: &mut [GroupNode], record: &Record, uid: Uid) -> bool {
+    for group in tree {
+        let field = group.head.get("field").map(Value::to_text).unwrap_or_default();
+        let same = group.head.get("value").unwrap_or(&Value::Null) == record.get(&field).unwrap_or(&Value::Null);
+        if !same {
+            continue;
+        }
+        match &mut group.items {
+            GroupItems::Groups(inner) => {
+                if hang_in(inner, record, uid) {
+                    return true;
+                }
+            }
+            GroupItems::Rows(rows) => {
+                rows.push(uid);
+                return true;
+            }
+        }
+    }
+    false
+}
+
+fn rename_in(tree: &mut [GroupNode], from: Uid, to: Uid) {
+    for group in tree {
+        match &mut group.items {
+            GroupItems::Groups(inner) => rename_in(inner, from, to),
+            GroupItems::Rows(rows) => rows.iter_mut().filter(|uid| **uid == from).for_each(|uid| *uid = to),
+        }
+    }
+}
+
+fn with_identities(groups: Vec<ServerGroup>, ids: &mut impl Iterator<Item = u64>) -> Vec<GroupNode> {
+    groups
+        .into_iter()
+        .map(|group| GroupNode {
+            head: group.head,
+            items: match group.items {
+                ServerItems::Groups(inner) => GroupItems::Groups(with_identities(inner, ids)),
+                ServerItems::Rows(rows) => GroupItems::Rows(ids.by_ref().take(rows.len()).map(Uid).collect()),
+            },
+        })
+        .collect()
+}

@@ -1,0 +1,193 @@
+//! The query state: page, size, order, filter, groups, aggregates, as Kendo keeps them (reference 9.2).
+
+use super::options::Options;
+use crate::{Aggregate, Filter, Group, Record, Result, Sort, Value};
+
+/// The settings of one query. What is absent is cleared (R9.14, Q60).
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct QueryOptions {
+    /// Page, counted from 1.
+    pub page: Option<usize>,
+    /// Rows a page.
+    pub page_size: Option<usize>,
+    /// Rows to leave out; follows from the page when absent.
+    pub skip: Option<usize>,
+    /// Rows to take; the page size when absent.
+    pub take: Option<usize>,
+    /// Sort order.
+    pub sort: Vec<Sort>,
+    /// Filter.
+    pub filter: Option<Filter>,
+    /// Groups.
+    pub group: Vec<Group>,
+    /// Aggregates.
+    pub aggregate: Vec<Aggregate>,
+    /// Further parameters that go along with a read.
+    pub params: Record,
+}
+
+impl QueryOptions {
+    /// Nothing set: everything shown.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads Kendo's options object; members that are no query settings become parameters of the read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for descriptors that cannot be understood.
+    pub fn from_kendo(options: &Record) -> Result<Self> {
+        let mut out = Self::default();
+        let number = |value: &Value| value.as_i64().and_then(|n| usize::try_from(n).ok());
+        for (name, value) in options.iter() {
+            match name {
+                "page" => out.page = number(value),
+                "pageSize" => out.page_size = number(value),
+                "skip" => out.skip = number(value),
+                "take" => out.take = number(value),
+                "sort" => out.sort = Sort::list_from_value(value)?,
+                "filter" => out.filter = Filter::from_value(value)?,
+                "group" => out.group = Group::list_from_value(value)?,
+                "aggregate" => out.aggregate = Aggregate::list_from_value(value)?,
+                _ => {
+                    out.params.set(name, value.clone());
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// These settings where they are given, the others elsewhere.
+    pub(crate) fn over(self, under: Self) -> Self {
+        Self {
+            page: self.page.or(under.page),
+            page_size: self.page_size.or(under.page_size),
+            skip: self.skip.or(under.skip),
+            take: self.take.or(under.take),
+            sort: if self.sort.is_empty() { under.sort } else { self.sort },
+            filter: self.filter.or(under.filter),
+            group: if self.group.is_empty() { under.group } else { self.group },
+            aggregate: if self.aggregate.is_empty() { under.aggregate } else { self.aggregate },
+            params: self.params,
+        }
+    }
+
+    /// Shows this page, counted from 1.
+    #[must_use]
+    pub fn page(mut self, page: usize) -> Self {
+        self.page = Some(page);
+        self
+    }
+
+    /// Sets the rows a page.
+    #[must_use]
+    pub fn page_size(mut self, rows: usize) -> Self {
+        self.page_size = Some(rows);
+        self
+    }
+
+    /// Sets the filter.
+    #[must_use]
+    pub fn filter(mut self, filter: impl Into<Option<Filter>>) -> Self {
+        self.filter = filter.into();
+        self
+    }
+
+    /// Adds a sort key.
+    #[must_use]
+    pub fn sort(mut self, sort: Sort) -> Self {
+        self.sort.push(sort);
+        self
+    }
+
+    /// Adds a group level.
+    #[must_use]
+    pub fn group(mut self, group: Group) -> Self {
+        self.group.push(group);
+        self
+    }
+
+    /// Adds an aggregate.
+    #[must_use]
+    pub fn aggregate(mut self, aggregate: Aggregate) -> Self {
+        self.aggregate.push(aggregate);
+        self
+    }
+}
+
+/// The current settings.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) page: Option<usize>,
+    pub(crate) page_size: Option<usize>,
+    pub(crate) skip: Option<usize>,
+    pub(crate) take: Option<usize>,
+    pub(crate) sort: Vec<Sort>,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) group: Vec<Group>,
+    pub(crate) aggregate: Vec<Aggregate>,
+}
+
+impl State {
+    pub(crate) fn new(options: &Options) -> Self {
+        let page_size = options.page_size.filter(|size| *size > 0);
+        Self {
+            page: options.page.or(page_size.map(|_| 1)),
+            page_size,
+            skip: None,
+            take: None,
+            sort: options.sort.clone(),
+            filter: options.filter.clone(),
+            group: options.group.clone(),
+            aggregate: options.aggregate.clone(),
+        }
+    }
+
+    /// Takes the place of the current settings (R9.14, R9.15).
+    pub(crate) fn replace(&mut self, options: QueryOptions) {
+        self.page_size = options.page_size;
+        self.page = options.page;
+        self.sort = options.sort;
+        self.filter = options.filter;
+        self.group = options.group;
+        self.aggregate = options.aggregate;
+        self.skip = options.skip;
+        self.take = options.take;
+        if self.skip.is_none() {
+            self.skip = self.skip();
+        }
+        if self.take.is_none() {
+            self.take = self.page_size;
+        }
+    }
+
+    /// The current settings as the start of a changed query.
+    pub(crate) fn to_options(&self) -> QueryOptions {
+        QueryOptions {
+            page: self.page(),
+            page_size: self.take(),
+            skip: None,
+            take: None,
+            sort: self.sort.clone(),
+            filter: self.filter.clone(),
+            group: self.group.clone(),
+            aggregate: self.aggregate.clone(),
+            params: Record::new(),
+        }
+    }
+
+    pub(crate) fn take(&self) -> Option<usize> {
+        self.take.filter(|n| *n > 0).or(self.page_size)
+    }
+
+    pub(crate) fn skip(&self) -> Option<usize> {
+        self.skip.or_else(|| self.page.map(|page| page.saturating_sub(1) * self.take().filter(|n| *n > 0).unwrap_or(1)))
+    }
+
+    /// The page that is shown, counted from 1 (R9.22).
+    pub(crate) fn page(&self) -> Option<usize> {
+        let take = self.take().filter(|n| *n > 0).unwrap_or(1);
+        self.skip().map(|skip| (skip + take / 2) / take + 1)
+    }
+}

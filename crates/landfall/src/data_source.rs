@@ -1,0 +1,704 @@
+//! The data source: one object to read, query, edit, go offline, come back and sync.
+
+use crate::{
+    builder::Builder,
+    connectivity::{Connectivity, follow},
+    entry::{Entry, Row, from_record, to_record},
+    events::{EventStream, HandlerId},
+    operation::{self, Operation, Outcome},
+    shared::{Shared, Work},
+};
+use landfall_core::{
+    Aggregate, ChangeInfo, Engine, Error, ErrorKind, Event, EventKind, Filter, Group, Pending, QueryOptions, Record, Result, Settled,
+    Shown, Sort, Steps, SyncReport, Ticket, Uid, Value, View,
+};
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    sync::{Arc, Weak},
+};
+use tokio::sync::{mpsc, oneshot};
+
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+    driver: mpsc::UnboundedSender<Work>,
+}
+
+/// A data source that keeps working without a network. Cheap to clone; all clones are the same data source.
+///
+/// `DataSource` hands out and takes [`Record`]s; `DataSource<T>` your own type.
+///
+/// Reads of data and edits are immediate and never wait for I/O. Calls that need the service or the storage start at once
+/// and give an [`Operation`]: await it to learn how it went, or drop it and the work goes on.
+///
+/// ```
+/// use landfall::{DataSource, Model, Record, storage::MemoryStorage, transport::MockServer};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> landfall::Result<()> {
+/// let server = MockServer::builder().row(Record::from_json(r#"{"id":1,"name":"Chai"}"#)?).build();
+/// let products: DataSource = DataSource::builder()
+///     .transport(server.clone())
+///     .model(Model::new().id("id"))
+///     .storage(MemoryStorage::new(), "products-offline")
+///     .build()?;
+///
+/// products.fetch().await?;
+/// products.online(false).await?;
+/// let first = products.at(0).unwrap();
+/// products.set(&first, "name", "Chang")?;
+/// products.sync().await?; // accepted: stored, survives a restart
+/// assert_eq!(products.offline_data().await?.to_json(), r#"[{"id":1,"name":"Chang","__state__":"update"}]"#);
+///
+/// let report = products.online(true).await?; // sends it
+/// assert_eq!(report.done(), 1);
+/// # Ok(()) }
+/// ```
+pub struct DataSource<T = Record> {
+    handle: Arc<Handle>,
+    marker: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for DataSource<T> {
+    fn clone(&self) -> Self {
+        Self { handle: Arc::clone(&self.handle), marker: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for DataSource<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let engine = self.handle.shared.engine();
+        f.debug_struct("DataSource")
+            .field("online", &engine.is_online())
+            .field("rows", &engine.len())
+            .field("has_changes", &engine.has_changes())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A reference to a data source that does not keep it alive; for event handlers.
+pub struct WeakDataSource<T = Record> {
+    handle: Weak<Handle>,
+    marker: PhantomData<fn() -> T>,
+}
+
+impl<T> WeakDataSource<T> {
+    /// The data source, if it still exists.
+    pub fn upgrade(&self) -> Option<DataSource<T>> {
+        self.handle.upgrade().map(|handle| DataSource { handle, marker: PhantomData })
+    }
+}
+
+impl<T> Clone for WeakDataSource<T> {
+    fn clone(&self) -> Self {
+        Self { handle: Weak::clone(&self.handle), marker: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for WeakDataSource<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakDataSource").finish_non_exhaustive()
+    }
+}
+
+impl DataSource {
+    /// Starts building a data source of [`Record`]s.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
+impl<T: Row> DataSource<T> {
+    /// Starts building a data source of your own type.
+    ///
+    /// ```
+    /// use landfall::{DataSource, Model};
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Product { id: i64, name: String }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> landfall::Result<()> {
+    /// let products = DataSource::<Product>::typed()
+    ///     .model(Model::new().id("id"))
+    ///     .data([Product { id: 1, name: "Chai".into() }])
+    ///     .build()?;
+    /// products.fetch().await?;
+    /// let first = products.at(0).unwrap();
+    /// products.edit(&first, |product| product.name.push('!'))?;
+    /// assert_eq!(products.at(0).unwrap().value()?.name, "Chai!");
+    /// # Ok(()) }
+    /// ```
+    pub fn typed() -> Builder<T> {
+        Builder::new()
+    }
+}
+
+impl<T> DataSource<T> {
+    pub(crate) fn new(shared: Arc<Shared>, driver: mpsc::UnboundedSender<Work>) -> Self {
+        Self { handle: Arc::new(Handle { shared, driver }), marker: PhantomData }
+    }
+
+    /// A reference that does not keep the data source alive.
+    pub fn downgrade(&self) -> WeakDataSource<T> {
+        WeakDataSource { handle: Arc::downgrade(&self.handle), marker: PhantomData }
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.handle.shared
+    }
+
+    fn perform(&self, steps: Steps) {
+        self.shared().perform(steps, &self.handle.driver);
+    }
+
+    fn start<R>(&self, read: fn(Settled) -> R, call: impl FnOnce(&mut Engine, Ticket) -> Steps) -> Operation<R> {
+        let (ticket, receiver) = self.shared().promise();
+        let steps = call(&mut self.shared().engine(), ticket);
+        self.perform(steps);
+        Operation::new(receiver, read)
+    }
+
+    // ---- reading
+
+    /// Reads from the service; offline, from the storage. Drafts are dropped; pending changes stay on top of the fresh
+    /// rows (G4). At most one read runs and one waits; a waiting one that is replaced ends with its successor.
+    ///
+    /// The operation fails with the transport's errors, `Rejected` when the service answers with errors, `Undecodable`,
+    /// `Offline` when offline without a storage, and the storage's errors.
+    pub fn read(&self) -> Operation<Outcome> {
+        self.read_with(Record::new())
+    }
+
+    /// As [`read`](Self::read), with further parameters; they add to or replace Kendo's.
+    pub fn read_with(&self, params: Record) -> Operation<Outcome> {
+        self.start(operation::outcome, |engine, ticket| engine.read(ticket, params))
+    }
+
+    /// Loads once; later calls query what is here, unless the server does part of the query (R9.17).
+    pub fn fetch(&self) -> Operation<Outcome> {
+        self.start(operation::outcome, Engine::fetch)
+    }
+
+    /// Shows what is stored, without a request. Needs an offline storage.
+    pub fn restore(&self) -> Operation<()> {
+        self.start(operation::nothing, Engine::restore)
+    }
+
+    /// Queries with these settings; what they omit is cleared (R9.14).
+    pub fn query(&self, options: QueryOptions) -> Operation<Outcome> {
+        self.start(operation::outcome, |engine, ticket| engine.query(ticket, options))
+    }
+
+    fn checked(&self, fields: impl IntoIterator<Item = String>, call: impl FnOnce(&mut Engine, Ticket) -> Steps) -> Operation<Outcome> {
+        for field in fields {
+            if let Err(error) = self.shared().engine().check_field(&field) {
+                return Operation::failed(error.during("query"), operation::outcome);
+            }
+        }
+        self.start(operation::outcome, call)
+    }
+
+    /// Sets the filter (`None` clears it) and goes to page 1. Fails with `Invalid` for a field the model does not declare.
+    pub fn filter(&self, filter: impl Into<Option<Filter>>) -> Operation<Outcome> {
+        let filter = filter.into();
+        let fields = filter.as_ref().map(Filter::fields).unwrap_or_default();
+        self.checked(fields, |engine, ticket| engine.filter(ticket, filter))
+    }
+
+    /// Sets the sort order; an empty one clears it. Fails with `Invalid` for a field the model does not declare.
+    pub fn sort(&self, sort: impl IntoIterator<Item = Sort>) -> Operation<Outcome> {
+        let sort: Vec<Sort> = sort.into_iter().collect();
+        let fields: Vec<String> = sort.iter().map(|sort| sort.field.as_str().to_owned()).collect();
+        self.checked(fields, |engine, ticket| engine.sort(ticket, sort))
+    }
+
+    /// Sets the groups; none clears them. Fails with `Invalid` for a field the model does not declare.
+    pub fn group(&self, group: impl IntoIterator<Item = Group>) -> Operation<Outcome> {
+        let group: Vec<Group> = group.into_iter().collect();
+        let fields: Vec<String> = group.iter().map(|group| group.field.as_str().to_owned()).collect();
+        self.checked(fields, |engine, ticket| engine.group(ticket, group))
+    }
+
+    /// Sets the aggregates; none clears them. Fails with `Invalid` for a field the model does not declare.
+    pub fn aggregate(&self, aggregate: impl IntoIterator<Item = Aggregate>) -> Operation<Outcome> {
+        let aggregate: Vec<Aggregate> = aggregate.into_iter().collect();
+        let fields: Vec<String> = aggregate.iter().map(|one| one.field.as_str().to_owned()).collect();
+        self.checked(fields, |engine, ticket| engine.aggregate(ticket, aggregate))
+    }
+
+    /// Goes to a page, counted from 1 and brought into the range of pages.
+    pub fn page(&self, page: usize) -> Operation<Outcome> {
+        self.start(operation::outcome, |engine, ticket| engine.page(ticket, page))
+    }
+
+    /// Sets the rows a page and goes to page 1.
+    #[doc(alias = "pageSize")]
+    pub fn page_size(&self, rows: usize) -> Operation<Outcome> {
+        self.start(operation::outcome, |engine, ticket| engine.page_size(ticket, rows))
+    }
+
+    /// Goes to the next page. Gives its number, `None` on the last.
+    #[doc(alias = "next")]
+    pub fn next_page(&self) -> (Option<usize>, Operation<Outcome>) {
+        self.turn(|engine, ticket| engine.next_page(ticket, None))
+    }
+
+    /// Goes to the previous page. Gives its number, `None` on the first.
+    #[doc(alias = "prev")]
+    pub fn previous_page(&self) -> (Option<usize>, Operation<Outcome>) {
+        self.turn(|engine, ticket| engine.previous_page(ticket, None))
+    }
+
+    /// As [`next_page`](Self::next_page) with further settings, which win over the current ones.
+    pub fn next_page_with(&self, options: QueryOptions) -> (Option<usize>, Operation<Outcome>) {
+        self.turn(|engine, ticket| engine.next_page(ticket, Some(options)))
+    }
+
+    /// As [`previous_page`](Self::previous_page) with further settings.
+    pub fn previous_page_with(&self, options: QueryOptions) -> (Option<usize>, Operation<Outcome>) {
+        self.turn(|engine, ticket| engine.previous_page(ticket, Some(options)))
+    }
+
+    fn turn(&self, call: impl FnOnce(&mut Engine, Ticket) -> (Option<usize>, Steps)) -> (Option<usize>, Operation<Outcome>) {
+        let (ticket, receiver) = self.shared().promise();
+        let (page, steps) = call(&mut self.shared().engine(), ticket);
+        self.perform(steps);
+        (page, Operation::new(receiver, operation::outcome))
+    }
+
+    // ---- looking
+
+    /// The item at a position of the data.
+    pub fn at(&self, index: usize) -> Option<Entry<T>> {
+        self.shared().engine().at(index).map(Entry::new)
+    }
+
+    /// The item with this id; `2` and `"2"` are equal (R9.28).
+    pub fn get(&self, id: impl Into<Value>) -> Option<Entry<T>> {
+        self.shared().engine().get(&id.into()).map(Entry::new)
+    }
+
+    /// The item of this identity.
+    #[doc(alias = "getByUid")]
+    pub fn item(&self, uid: impl Into<Uid>) -> Option<Entry<T>> {
+        self.shared().engine().item(uid.into()).map(Entry::new)
+    }
+
+    /// The position of an item in the data.
+    #[doc(alias = "indexOf")]
+    pub fn index_of(&self, uid: impl Into<Uid>) -> Option<usize> {
+        self.shared().engine().index_of(uid.into())
+    }
+
+    /// The number of items in the data.
+    pub fn len(&self) -> usize {
+        self.shared().engine().len()
+    }
+
+    /// Whether the data holds no items.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All items in data order.
+    pub fn data(&self) -> Vec<Entry<T>> {
+        self.shared().engine().data().into_iter().map(Entry::new).collect()
+    }
+
+    /// The server's groups in Kendo's form, while grouped by the server.
+    pub fn data_groups(&self) -> Option<Value> {
+        self.shared().engine().data_groups()
+    }
+
+    /// What is shown: filtered, sorted, paged, grouped.
+    pub fn view(&self) -> Shown {
+        self.shared().engine().view()
+    }
+
+    /// What is shown, as positions in the data.
+    pub fn view_positions(&self) -> View {
+        self.shared().engine().view_positions().clone()
+    }
+
+    /// The items shown, groups flattened.
+    #[doc(alias = "flatView")]
+    pub fn rows(&self) -> Vec<Entry<T>> {
+        self.view().flat().into_iter().map(Entry::new).collect()
+    }
+
+    /// The number of rows in all, as Kendo counts it (R7.63).
+    pub fn total(&self) -> usize {
+        self.shared().engine().total()
+    }
+
+    /// The number of pages; 0 when there is nothing.
+    #[doc(alias = "totalPages")]
+    pub fn total_pages(&self) -> usize {
+        self.shared().engine().total_pages()
+    }
+
+    /// Aggregates over all rows that pass the filter, by field and function.
+    pub fn aggregates(&self) -> Record {
+        self.shared().engine().aggregates().clone()
+    }
+
+    /// The current query settings: page, page size, sort, filter, group, aggregate.
+    pub fn query_state(&self) -> QueryOptions {
+        self.shared().engine().query_state()
+    }
+
+    /// Whether anything is new, edited, removed or waiting for the server.
+    #[doc(alias = "hasChanges")]
+    pub fn has_changes(&self) -> bool {
+        self.shared().engine().has_changes()
+    }
+
+    /// The changed items in data order, with what changed.
+    pub fn changes(&self) -> Vec<ChangeInfo> {
+        self.shared().engine().changes()
+    }
+
+    /// The new items in data order.
+    pub fn created(&self) -> Vec<Entry<T>> {
+        self.shared().engine().created().into_iter().map(Entry::new).collect()
+    }
+
+    /// The edited items in data order.
+    pub fn updated(&self) -> Vec<Entry<T>> {
+        self.shared().engine().updated().into_iter().map(Entry::new).collect()
+    }
+
+    /// The removed items that the server still has.
+    pub fn destroyed(&self) -> Vec<Entry<T>> {
+        self.shared().engine().destroyed().into_iter().map(Entry::new).collect()
+    }
+
+    /// Everything accepted and not acknowledged by the server, with its last error.
+    pub fn pending(&self) -> Vec<Pending> {
+        self.shared().engine().pending_changes()
+    }
+
+    // ---- editing
+
+    /// Sets one field of an item; parsed as the field's type says. An equal value or a field that is not editable
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` for an item that is gone; `Invalid` for a field the model does not declare or a missing parent object.
+    pub fn set(&self, uid: impl Into<Uid>, field: &str, value: impl Into<Value>) -> Result<()> {
+        let steps = {
+            let mut engine = self.shared().engine();
+            engine.check_field(field).map_err(|error| error.during("set"))?;
+            engine.set(uid.into(), field, value)?
+        };
+        self.perform(steps);
+        Ok(())
+    }
+
+    /// Sets a field without asking whether the model declares it.
+    ///
+    /// # Errors
+    /// `NotFound` for an item that is gone; `Invalid` for a missing parent object.
+    pub fn set_undeclared(&self, uid: impl Into<Uid>, field: &str, value: impl Into<Value>) -> Result<()> {
+        let steps = self.shared().engine().set(uid.into(), field, value)?;
+        self.perform(steps);
+        Ok(())
+    }
+
+    /// Changes a list field with a function, and marks the item changed.
+    ///
+    /// # Errors
+    /// `NotFound` for an item that is gone; `Invalid` when the field is no list.
+    pub fn edit_array(&self, uid: impl Into<Uid>, field: &str, edit: impl FnOnce(&mut Vec<Value>)) -> Result<()> {
+        let steps = self.shared().engine().edit_array(uid.into(), field, edit)?;
+        self.perform(steps);
+        Ok(())
+    }
+
+    /// Removes an item. The next sync destroys it on the server; a new one just vanishes.
+    ///
+    /// # Errors
+    /// `NotFound` for an item that is gone.
+    pub fn remove(&self, uid: impl Into<Uid>) -> Result<()> {
+        let steps = self.shared().engine().remove(uid.into())?;
+        self.perform(steps);
+        Ok(())
+    }
+
+    /// Cancels all drafts, and withdraws changes that were accepted online and failed. Changes accepted offline go back
+    /// to their accepted values.
+    ///
+    /// # Errors
+    /// None today.
+    #[doc(alias = "cancelChanges")]
+    pub fn cancel_changes(&self) -> Result<()> {
+        let steps = self.shared().engine().cancel_changes()?;
+        self.perform(steps);
+        Ok(())
+    }
+
+    /// Cancels the changes of one item.
+    ///
+    /// # Errors
+    /// None today.
+    pub fn cancel_changes_of(&self, uid: impl Into<Uid>) -> Result<()> {
+        let steps = self.shared().engine().cancel_changes_of(uid.into())?;
+        self.perform(steps);
+        Ok(())
+    }
+
+    // ---- syncing
+
+    /// Accepts all drafts: stores them durably; online, sends everything pending. The report has one outcome per change;
+    /// a failing record blocks only itself (G3).
+    ///
+    /// The operation itself fails when nothing could be accepted: the storage's errors, `Config` for an operation that the
+    /// transport does not offer.
+    pub fn sync(&self) -> Operation<SyncReport> {
+        self.start(operation::report, Engine::sync)
+    }
+
+    /// Goes online, which syncs, or offline. Unchanged: nothing happens (R6.36).
+    pub fn online(&self, online: bool) -> Operation<SyncReport> {
+        self.start(operation::report, |engine, ticket| engine.set_online(ticket, online))
+    }
+
+    /// Whether the data source is online; at first it is.
+    pub fn is_online(&self) -> bool {
+        self.shared().engine().is_online()
+    }
+
+    /// Ends when nothing is under way any more: no read, no sync, no commit.
+    pub fn idle(&self) -> Operation<()> {
+        let (sender, receiver) = oneshot::channel();
+        if self.handle.driver.send(Work::Idle(sender)).is_err() {
+            return Operation::failed(Error::new(ErrorKind::Closed, "the runtime of the data source is gone"), operation::nothing);
+        }
+        Operation::new(receiver, operation::nothing)
+    }
+
+    // ---- the stored state
+
+    /// The stored state in Kendo's form: the rows, changed ones with `__state__`, then the removed ones.
+    ///
+    /// # Errors
+    /// `Config` without an offline storage; the storage's errors.
+    #[doc(alias = "offlineData")]
+    pub async fn offline_data(&self) -> Result<Value> {
+        if self.shared().storage.is_none() {
+            return Err(Error::new(ErrorKind::Config, "there is no offline storage").during("offline_data"));
+        }
+        let (sender, receiver) = oneshot::channel();
+        let gone = || Error::new(ErrorKind::Closed, "the runtime of the data source is gone").during("offline_data");
+        if self.handle.driver.send(Work::Export(sender)).is_err() {
+            return Err(gone());
+        }
+        receiver.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Replaces the stored state by one in Kendo's form. Nothing of it is shown until the next read. Refuses while a
+    /// change is in doubt.
+    pub fn set_offline_data(&self, state: &Value) -> Operation<()> {
+        self.replace_stored(state, false)
+    }
+
+    /// As [`set_offline_data`](Self::set_offline_data), even while a change is in doubt.
+    pub fn replace_offline_data(&self, state: &Value) -> Operation<()> {
+        self.replace_stored(state, true)
+    }
+
+    fn replace_stored(&self, state: &Value, all: bool) -> Operation<()> {
+        let (ticket, receiver) = self.shared().promise();
+        let steps = self.shared().engine().set_offline_data(ticket, state, all);
+        match steps {
+            Ok(steps) => {
+                self.perform(steps);
+                Operation::new(receiver, operation::nothing)
+            }
+            Err(error) => {
+                self.shared().settle(ticket, Err(error));
+                Operation::new(receiver, operation::nothing)
+            }
+        }
+    }
+
+    /// Bytes that this data source takes in its storage.
+    ///
+    /// # Errors
+    /// `Config` without an offline storage; the storage's errors.
+    pub async fn storage_usage(&self) -> Result<u64> {
+        match &self.shared().storage {
+            Some((storage, key)) => storage.usage(Some(key)).await,
+            None => Err(Error::new(ErrorKind::Config, "there is no offline storage").during("storage_usage")),
+        }
+    }
+
+    // ---- events
+
+    /// Binds a handler. Handlers of one event run in the order they were bound, on the thread that caused it (yours for
+    /// edits and local queries, the driver's for answers), and may call the data source; hold it weakly
+    /// ([`downgrade`](Self::downgrade)) so that it can be dropped.
+    #[doc(alias = "bind")]
+    pub fn on(&self, kind: EventKind, handler: impl Fn(&Event) + Send + Sync + 'static) -> HandlerId {
+        self.shared().engine().watch(true);
+        self.shared().handlers.bind(kind, Arc::new(handler), false)
+    }
+
+    /// Binds a handler that runs once.
+    #[doc(alias = "one")]
+    pub fn once(&self, kind: EventKind, handler: impl Fn(&Event) + Send + Sync + 'static) -> HandlerId {
+        self.shared().engine().watch(true);
+        self.shared().handlers.bind(kind, Arc::new(handler), true)
+    }
+
+    /// Unbinds a handler. Gives whether it was bound.
+    #[doc(alias = "unbind")]
+    pub fn off(&self, handler: HandlerId) -> bool {
+        self.shared().handlers.unbind(handler)
+    }
+
+    /// All events from now on as a stream. Events of a stream cannot prevent anything any more.
+    pub fn events(&self) -> EventStream {
+        self.shared().engine().watch(true);
+        self.shared().handlers.stream()
+    }
+
+    // ---- connectivity
+
+    /// Follows a connectivity: goes offline and online as it says. Ends with the data source or the connectivity; spawn
+    /// it, or await it in a task of yours.
+    pub fn follow(&self, connectivity: Connectivity) -> impl Future<Output = ()> + Send + 'static + use<T> {
+        self.following(connectivity)
+    }
+
+    pub(crate) fn following(&self, connectivity: Connectivity) -> impl Future<Output = ()> + Send + 'static + use<T> {
+        let weak = Weak::clone(&self.downgrade().handle);
+        async move {
+            follow(connectivity, move |state| {
+                let handle = weak.upgrade();
+                async move {
+                    if let Some(handle) = handle {
+                        let source: DataSource = DataSource { handle, marker: PhantomData };
+                        // What a sync could not send stays pending; its report went to the error event.
+                        drop(source.online(state.online).await);
+                    }
+                }
+            })
+            .await;
+        }
+    }
+
+    // ---- pushed changes
+
+    fn pushed(&self, call: impl FnOnce(&mut Engine) -> Result<Steps>) -> Result<()> {
+        let steps = call(&mut self.shared().engine())?;
+        self.perform(steps);
+        Ok(())
+    }
+}
+
+impl<T: Row> DataSource<T> {
+    /// Adds a record at the end, new to the server. Gives its identity.
+    ///
+    /// # Errors
+    /// `Invalid` when the value does not serialise to a JSON object.
+    pub fn add(&self, row: T) -> Result<Uid> {
+        self.insert(usize::MAX, row)
+    }
+
+    /// Inserts a record at a position of the data. Gives its identity.
+    ///
+    /// # Errors
+    /// `Invalid` when the value does not serialise to a JSON object.
+    pub fn insert(&self, index: usize, row: T) -> Result<Uid> {
+        let record = to_record(&row)?;
+        let (uid, steps) = self.shared().engine().insert(index, record)?;
+        self.perform(steps);
+        Ok(uid)
+    }
+
+    /// Edits an item as your own type: the members that differ afterwards are set, members unknown to the type stay.
+    ///
+    /// # Errors
+    /// `NotFound` for an item that is gone; `Undecodable` when the record does not have the shape of the type.
+    pub fn edit(&self, uid: impl Into<Uid>, edit: impl FnOnce(&mut T)) -> Result<()> {
+        let uid = uid.into();
+        let item = self.shared().engine().item(uid);
+        let Some(item) = item else {
+            return Err(Error::new(ErrorKind::NotFound, "no such item; it may have been removed").during("edit"));
+        };
+        let mut value: T = from_record(&item.record)?;
+        let before = to_record(&value)?;
+        edit(&mut value);
+        let after = to_record(&value)?;
+        let changed: Vec<(String, Value)> = after
+            .iter()
+            .filter(|(name, value)| before.get(name) != Some(value))
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .collect();
+        for (name, value) in changed {
+            self.set_undeclared(uid, &name, value)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the data, as a read with these rows would; pending changes stay on top.
+    #[doc(alias = "data")]
+    pub fn set_data(&self, rows: impl IntoIterator<Item = T>) -> Result<Operation<()>> {
+        let records = rows.into_iter().map(|row| to_record(&row)).collect::<Result<Vec<Record>>>()?;
+        Ok(self.start(operation::nothing, |engine, ticket| engine.set_data(ticket, records)))
+    }
+
+    /// Takes in records that the server announces as new.
+    ///
+    /// # Errors
+    /// `Invalid` when a value does not serialise to a JSON object.
+    #[doc(alias = "pushCreate")]
+    pub fn push_create(&self, rows: impl IntoIterator<Item = T>) -> Result<()> {
+        let records = records(rows)?;
+        self.pushed(|engine| engine.push_create(records))
+    }
+
+    /// As [`push_create`](Self::push_create), at a position.
+    ///
+    /// # Errors
+    /// `Invalid` when a value does not serialise to a JSON object.
+    #[doc(alias = "pushInsert")]
+    pub fn push_insert(&self, index: usize, rows: impl IntoIterator<Item = T>) -> Result<()> {
+        let records = records(rows)?;
+        self.pushed(|engine| engine.push_insert(index, records))
+    }
+
+    /// Takes in newer versions that the server announces. A pending edit of the same record stays on top.
+    ///
+    /// # Errors
+    /// `Invalid` when a value does not serialise to a JSON object.
+    #[doc(alias = "pushUpdate")]
+    pub fn push_update(&self, rows: impl IntoIterator<Item = T>) -> Result<()> {
+        let records = records(rows)?;
+        self.pushed(|engine| engine.push_update(records))
+    }
+
+    /// Takes out records that the server announces as gone; only their ids matter.
+    ///
+    /// # Errors
+    /// `Invalid` when a value does not serialise to a JSON object.
+    #[doc(alias = "pushDestroy")]
+    pub fn push_destroy(&self, rows: impl IntoIterator<Item = T>) -> Result<()> {
+        let records = records(rows)?;
+        self.pushed(|engine| engine.push_destroy(records))
+    }
+
+    /// What a new instance of the model looks like: `row` wrapped as [`add`](Self::add) would (R2.11-R2.15).
+    ///
+    /// # Errors
+    /// `Invalid` when the value does not serialise to a JSON object.
+    pub fn wrap(&self, row: T) -> Result<Record> {
+        let record = to_record(&row)?;
+        Ok(self.shared().engine().wrap(record))
+    }
+}
+
+fn records<T: Row>(rows: impl IntoIterator<Item = T>) -> Result<Vec<Record>> {
+    rows.into_iter().map(|row| to_record(&row)).collect()
+}

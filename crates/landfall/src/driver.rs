@@ -1,0 +1,295 @@
+//! The driver: the one place that awaits. Owns the use of storage and transport of one data source.
+//!
+//! One task. Requests run side by side, storage calls one after another; answers that arrive while a commit runs are
+//! committed together. Dropping a caller's future changes nothing here (G9); when the last handle is gone, commits that
+//! are queued are finished and the task ends.
+
+use crate::shared::{Done, Shared, Work};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use landfall_core::{Applied, Body, Delta, Error, ErrorKind, Reply, Request, Result, Settled, Step, Steps, StoredState, Then, Value};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+};
+use tokio::sync::{mpsc, oneshot};
+
+type Flight = Pin<Box<dyn Future<Output = (u64, Result<Reply>)> + Send>>;
+
+enum StoreCall {
+    Load(Then),
+    Commit(Delta, Then),
+    Export(oneshot::Sender<Result<Value>>),
+}
+
+enum Stored {
+    Loaded(Then, Result<StoredState>),
+    Committed(Vec<(Then, Result<u64>)>),
+    Exported(oneshot::Sender<Result<Value>>, Result<Value>),
+}
+
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    inbox: mpsc::UnboundedReceiver<Work>,
+    steps: Steps,
+    answers: VecDeque<(u64, Result<Reply>)>,
+    flights: FuturesUnordered<Flight>,
+    calls: VecDeque<StoreCall>,
+    running: Option<Pin<Box<dyn Future<Output = Stored> + Send>>>,
+    idle: Vec<oneshot::Sender<Result<Settled>>>,
+}
+
+impl Driver {
+    pub(crate) fn new(shared: Arc<Shared>, inbox: mpsc::UnboundedReceiver<Work>) -> Self {
+        Self {
+            shared,
+            inbox,
+            steps: Steps::new(),
+            answers: VecDeque::new(),
+            flights: FuturesUnordered::new(),
+            calls: VecDeque::new(),
+            running: None,
+            idle: Vec::new(),
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.perform_all().await;
+            self.start_store_call();
+            if self.is_idle() {
+                for waiter in self.idle.drain(..) {
+                    drop(waiter.send(Ok(Settled::Done)));
+                }
+            }
+            tokio::select! {
+                biased;
+                stored = poll_running(&mut self.running) => self.stored(stored),
+                Some((id, reply)) = self.flights.next(), if !self.flights.is_empty() => self.answered(id, reply),
+                work = self.inbox.recv() => match work {
+                    Some(Work::Steps(steps)) => self.steps.extend(steps),
+                    Some(Work::Idle(waiter)) => self.idle.push(waiter),
+                    Some(Work::Export(waiter)) => self.calls.push_back(StoreCall::Export(waiter)),
+                    None => break,
+                },
+            }
+        }
+        self.finish().await;
+    }
+
+    /// The last handle is gone: what was handed over for storing is stored, nothing is sent any more.
+    async fn finish(mut self) {
+        self.flights.clear();
+        self.answers.clear();
+        while self.running.is_some() || !self.calls.is_empty() {
+            self.start_store_call();
+            let stored = poll_running(&mut self.running).await;
+            self.stored(stored);
+            self.steps.retain(|step| matches!(step, Step::Commit(..)));
+            self.perform_all().await;
+        }
+        self.shared.abandon();
+    }
+
+    fn is_idle(&self) -> bool {
+        self.steps.is_empty()
+            && self.answers.is_empty()
+            && self.flights.is_empty()
+            && self.calls.is_empty()
+            && self.running.is_none()
+            && self.inbox.is_empty()
+    }
+
+    /// Performs steps until none is left; answers are taken when no step is.
+    async fn perform_all(&mut self) {
+        loop {
+            while let Some(step) = self.steps.pop_front() {
+                match self.shared.perform_one(step) {
+                    Done::Nothing => {}
+                    Done::More(more) => self.prepend(more),
+                    Done::Wait(Step::Send(id, request)) => self.send(id, request).await,
+                    Done::Wait(Step::Load(then)) => self.calls.push_back(StoreCall::Load(then)),
+                    Done::Wait(Step::Commit(delta, then)) => self.calls.push_back(StoreCall::Commit(delta, then)),
+                    Done::Wait(_) => {}
+                }
+            }
+            let Some((id, reply)) = self.answers.pop_front() else { return };
+            self.take_answer(id, reply);
+        }
+    }
+
+    fn prepend(&mut self, mut more: Steps) {
+        more.extend(std::mem::take(&mut self.steps));
+        self.steps = more;
+    }
+
+    // ---- transport
+
+    /// Starts a request and polls it once: a failure that is ready is fed back before the next step.
+    async fn send(&mut self, id: u64, request: Request) {
+        let transport = Arc::clone(&self.shared.transport);
+        let mut flight: Flight = Box::pin(async move {
+            let reply = AssertUnwindSafe(transport.send(request)).catch_unwind().await.unwrap_or_else(|_panic| {
+                Err(Error::new(ErrorKind::Callback, "the transport panicked").applied(Applied::Maybe))
+            });
+            (id, decoded(reply))
+        });
+        match futures_util::poll!(&mut flight) {
+            std::task::Poll::Ready((id, Err(error))) => {
+                let steps = self.fed(id, Err(error));
+                self.prepend(steps);
+            }
+            std::task::Poll::Ready((id, reply)) => self.answers.push_back((id, reply)),
+            std::task::Poll::Pending => self.flights.push(flight),
+        }
+    }
+
+    fn answered(&mut self, id: u64, reply: Result<Reply>) {
+        self.answers.push_back((id, reply));
+        // Whatever is ready by now is taken and committed together.
+        while let Some(Some((id, reply))) = self.flights.next().now_or_never() {
+            self.answers.push_back((id, reply));
+        }
+    }
+
+    fn take_answer(&mut self, id: u64, reply: Result<Reply>) {
+        let steps = self.fed(id, reply);
+        self.steps.extend(steps);
+    }
+
+    fn fed(&self, id: u64, reply: Result<Reply>) -> Steps {
+        let no_network = matches!(&reply, Err(error) if error.is_no_network());
+        let mut engine = self.shared.engine();
+        let mut steps = engine.answered(id, reply);
+        if no_network && self.shared.offline_on_failure.load(Ordering::Relaxed) && engine.is_online() {
+            steps.extend(engine.set_online(0, false));
+        }
+        steps
+    }
+
+    // ---- storage
+
+    fn start_store_call(&mut self) {
+        if self.running.is_some() {
+            return;
+        }
+        let Some((storage, key)) = self.shared.storage.clone() else {
+            self.calls.clear();
+            return;
+        };
+        let Some(call) = self.calls.pop_front() else { return };
+        let shared = Arc::clone(&self.shared);
+        self.running = Some(match call {
+            StoreCall::Load(then) => Box::pin(async move { Stored::Loaded(then, guarded(storage.load(&key)).await) }),
+            StoreCall::Export(waiter) => Box::pin(async move {
+                let state = guarded(storage.load(&key)).await;
+                Stored::Exported(waiter, state.and_then(|state| state.to_kendo(false)))
+            }),
+            StoreCall::Commit(delta, then) => {
+                let mut group = vec![(delta, then)];
+                while matches!(self.calls.front(), Some(StoreCall::Commit(..))) {
+                    if let Some(StoreCall::Commit(delta, then)) = self.calls.pop_front() {
+                        group.push((delta, then));
+                    }
+                }
+                Box::pin(async move { Stored::Committed(commit_group(&shared, &*storage, &key, group).await) })
+            }
+        });
+    }
+
+    fn stored(&mut self, stored: Stored) {
+        self.running = None;
+        match stored {
+            Stored::Loaded(then, state) => {
+                let steps = self.shared.engine().loaded(then, state);
+                self.steps.extend(steps);
+            }
+            Stored::Committed(results) => {
+                for (then, result) in results {
+                    let steps = self.shared.engine().committed(then, result);
+                    self.steps.extend(steps);
+                }
+            }
+            Stored::Exported(waiter, state) => drop(waiter.send(state)),
+        }
+    }
+}
+
+/// Commits a group as one delta; when that fails, one by one, so that a change fails for its own reasons only.
+async fn commit_group(
+    shared: &Shared,
+    storage: &dyn landfall_storage::Storage,
+    key: &str,
+    group: Vec<(Delta, Then)>,
+) -> Vec<(Then, Result<u64>)> {
+    if group.len() > 1 {
+        let merged = Delta::merged(group.iter().map(|(delta, _)| delta));
+        match commit_one(shared, storage, key, merged).await {
+            Ok(revision) => return group.into_iter().map(|(_, then)| (then, Ok(revision))).collect(),
+            Err(error) if matches!(error.kind(), ErrorKind::Closed | ErrorKind::Locked) => {
+                return group.into_iter().map(|(_, then)| (then, Err(error.clone()))).collect();
+            }
+            Err(_) => {}
+        }
+    }
+    let mut out = Vec::with_capacity(group.len());
+    for (delta, then) in group {
+        out.push((then, commit_one(shared, storage, key, delta).await));
+    }
+    out
+}
+
+/// How often a commit that meets somebody else's is made again.
+const TRIES: usize = 8;
+
+async fn commit_one(shared: &Shared, storage: &dyn landfall_storage::Storage, key: &str, delta: Delta) -> Result<u64> {
+    let mut delta = delta;
+    let mut last = None;
+    for _ in 0..TRIES {
+        let expected = shared.engine().revision();
+        match guarded(storage.commit(key, expected, delta.clone())).await {
+            Ok(revision) => {
+                shared.engine().set_revision(revision);
+                return Ok(revision);
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Stale { .. }) => {
+                // Somebody else stored meanwhile: theirs goes underneath, ours on top (G10).
+                let state = guarded(storage.load(key)).await;
+                delta = shared.engine().stale(state)?;
+                last = Some(error);
+            }
+            Err(error) => return Err(error.during("commit")),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::new(ErrorKind::Stale { current: 0 }, "others commit without pause")).during("commit"))
+}
+
+/// A storage that panics must not take the driver with it (I18).
+async fn guarded<T>(call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    AssertUnwindSafe(call)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Callback, "the storage panicked")))
+}
+
+/// Decodes a body before the engine is locked.
+fn decoded(reply: Result<Reply>) -> Result<Reply> {
+    let mut reply = reply?;
+    if let Body::Json(_) = reply.body {
+        reply.body = match reply.body.decode() {
+            Ok(Some(value)) => Body::Value(value),
+            Ok(None) => Body::Empty,
+            Err(error) => return Err(error.applied(Applied::Maybe)),
+        };
+    }
+    Ok(reply)
+}
+
+async fn poll_running(running: &mut Option<Pin<Box<dyn Future<Output = Stored> + Send>>>) -> Stored {
+    match running {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}

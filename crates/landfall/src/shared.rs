@@ -1,0 +1,148 @@
+//! What all handles of one data source and its driver share: the engine behind its lock, handlers, promises.
+//!
+//! Performs the engine's steps outside every lock. Never awaits: what waits is handed to the driver.
+
+use crate::events::Handlers;
+use landfall_core::{Engine, Error, ErrorKind, Result, Settled, Step, Steps, Then, Ticket};
+use landfall_storage::Storage;
+use landfall_transport::Transport;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Work for the driver.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Perform these steps.
+    Steps(Steps),
+    /// Say when nothing is under way any more.
+    Idle(oneshot::Sender<Result<Settled>>),
+    /// Give the stored state in Kendo's form, after everything that is queued.
+    Export(oneshot::Sender<Result<landfall_core::Value>>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    engine: Mutex<Engine>,
+    pub(crate) handlers: Handlers,
+    promises: Mutex<HashMap<Ticket, oneshot::Sender<Result<Settled>>>>,
+    tickets: AtomicU64,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) storage: Option<(Arc<dyn Storage>, String)>,
+    pub(crate) offline_on_failure: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        engine: Engine,
+        transport: Arc<dyn Transport>,
+        storage: Option<(Arc<dyn Storage>, String)>,
+        offline_on_failure: bool,
+    ) -> Self {
+        Self {
+            engine: Mutex::new(engine),
+            handlers: Handlers::default(),
+            promises: Mutex::new(HashMap::new()),
+            tickets: AtomicU64::new(1),
+            transport,
+            storage,
+            offline_on_failure: AtomicBool::new(offline_on_failure),
+        }
+    }
+
+    /// The engine. A panic while it was locked cannot have come from a callback: these run outside.
+    pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn promises(&self) -> MutexGuard<'_, HashMap<Ticket, oneshot::Sender<Result<Settled>>>> {
+        self.promises.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new promise: the ticket for the engine and the receiver for the caller.
+    pub(crate) fn promise(&self) -> (Ticket, oneshot::Receiver<Result<Settled>>) {
+        let (sender, receiver) = oneshot::channel();
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        self.promises().insert(ticket, sender);
+        (ticket, receiver)
+    }
+
+    pub(crate) fn settle(&self, ticket: Ticket, outcome: Result<Settled>) {
+        if let Some(sender) = self.promises().remove(&ticket) {
+            // Nobody waits any more when the receiver is gone: the work is done all the same.
+            drop(sender.send(outcome));
+        }
+    }
+
+    /// Every promise that is open fails: the data source is gone.
+    pub(crate) fn abandon(&self) {
+        for (_, sender) in self.promises().drain() {
+            drop(sender.send(Err(Error::new(ErrorKind::Closed, "the data source was dropped"))));
+        }
+    }
+
+    pub(crate) fn resume(&self, then: Then, prevented: bool) -> Steps {
+        self.engine().resume(then, prevented)
+    }
+
+    /// Performs steps on this thread as far as they need no wait; the rest goes to the driver.
+    pub(crate) fn perform(&self, mut steps: Steps, driver: &mpsc::UnboundedSender<Work>) {
+        let send = |steps: Steps| {
+            // A driver that is gone took its runtime with it; the promises say so.
+            if driver.send(Work::Steps(steps)).is_err() {
+                self.abandon();
+            }
+        };
+        while let Some(step) = steps.pop_front() {
+            match self.perform_one(step) {
+                Done::Nothing => {}
+                Done::More(mut more) => {
+                    more.extend(steps);
+                    steps = more;
+                }
+                Done::Wait(step @ Step::Commit(..)) if step_is_detached(&step) => send(Steps::from([step])),
+                Done::Wait(step) => {
+                    steps.push_front(step);
+                    send(std::mem::take(&mut steps));
+                }
+            }
+        }
+    }
+
+    /// Performs one step that needs no wait.
+    pub(crate) fn perform_one(&self, step: Step) -> Done {
+        match step {
+            Step::Emit(event) => {
+                self.handlers.fire(event);
+                Done::Nothing
+            }
+            Step::EmitThen(event, then) => {
+                let prevented = self.handlers.fire(event);
+                Done::More(self.resume(then, prevented))
+            }
+            Step::Run(then) => Done::More(self.resume(then, false)),
+            Step::Settle(ticket, outcome) => {
+                self.settle(ticket, outcome);
+                Done::Nothing
+            }
+            other => Done::Wait(other),
+        }
+    }
+}
+
+/// What performing a step gave.
+pub(crate) enum Done {
+    Nothing,
+    More(Steps),
+    Wait(Step),
+}
+
+/// A commit that nothing waits for: what follows it need not wait either.
+fn step_is_detached(step: &Step) -> bool {
+    matches!(step, Step::Commit(_, then) if then.is_detached())
+}
