@@ -11,8 +11,10 @@ pub use stubs::*;
 mod error;
 mod json;
 mod number;
+mod path;
 mod record;
 mod request;
+mod schema;
 mod stored;
 mod text;
 mod value;
@@ -24,8 +26,12 @@ pub use engine::{
 };
 pub use error::{Applied, Error, ErrorKind, Result};
 pub use number::Number;
+pub use path::Path;
 pub use record::Record;
 pub use request::{Body, Operation, OutgoingRow, Reply, Request};
+pub use schema::{
+    Accessor, Field, FieldType, Model, Pattern, ReadAnswer, Rule, Schema, ServerGroup, ServerItems, Violation, WriteAnswer, Zone,
+};
 pub use stored::{ChangeKind, Delta, Revision, RowId, StoredRow, StoredState};
 pub use text::Text;
 pub use value::Value;

@@ -99,7 +99,7 @@ impl Engine {
             if !model.editable(field) {
                 return Ok(Steps::new());
             }
-            value = model.parse_field(field, value);
+            value = model.parse_field(field, value, self.options.schema.zone());
         }
         let path = Path::parse(field);
         let row = self.table.get(uid).ok_or_else(|| unknown(uid).during("set"))?;

@@ -1,0 +1,205 @@
+//! The schema: how answers are read and what records look like (reference 2 and 3).
+//!
+//! Owns names, types and places. Never does I/O and never keeps a record.
+
+mod field;
+mod model;
+mod parse;
+mod reader;
+mod validate;
+mod zone;
+
+pub use field::{Field, FieldType};
+pub use model::Model;
+pub use reader::{ReadAnswer, ServerGroup, ServerItems, WriteAnswer};
+pub use validate::{Pattern, Rule, Violation};
+pub use zone::Zone;
+
+use crate::{Error, ErrorKind, Path, Record, Result, Value};
+use std::{fmt, sync::Arc};
+
+/// A place in an answer: a path, or a function of the answer.
+#[derive(Clone)]
+pub struct Accessor(Place);
+
+type Get = Arc<dyn Fn(&Value) -> Option<Value> + Send + Sync>;
+
+#[derive(Clone)]
+enum Place {
+    Path(Path),
+    Function(Get),
+}
+
+impl Accessor {
+    /// A member or dotted path, such as `Data` or `d.results`.
+    pub fn path(path: &str) -> Self {
+        Self(Place::Path(Path::parse(path)))
+    }
+
+    /// A function of the whole answer.
+    pub fn function(get: impl Fn(&Value) -> Option<Value> + Send + Sync + 'static) -> Self {
+        Self(Place::Function(Arc::new(get)))
+    }
+
+    fn get(&self, value: &Value) -> Option<Value> {
+        match &self.0 {
+            Place::Path(path) => path.get_in(value).cloned(),
+            Place::Function(get) => get(value),
+        }
+    }
+
+    /// As `get`, but moves the value out instead of sharing it.
+    fn take(&self, value: Value) -> Option<Value> {
+        let found = self.get(&value);
+        drop(value);
+        found
+    }
+}
+
+impl From<&str> for Accessor {
+    fn from(path: &str) -> Self {
+        Self::path(path)
+    }
+}
+
+impl fmt::Debug for Accessor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Place::Path(path) => fmt::Debug::fmt(path, f),
+            Place::Function(_) => f.write_str("function"),
+        }
+    }
+}
+
+type Parse = Arc<dyn Fn(Value) -> Value + Send + Sync>;
+type Serialize = Arc<dyn Fn(Vec<Record>) -> Value + Send + Sync>;
+
+/// How answers are read and what records look like. The default: an answer is a bare list, errors are in a member
+/// `errors`, there is no model.
+#[derive(Clone, Default)]
+pub struct Schema {
+    data: Option<Accessor>,
+    total: Option<Accessor>,
+    errors: Option<Accessor>,
+    groups: Option<Accessor>,
+    aggregates: Option<Accessor>,
+    parse: Option<Parse>,
+    serialize: Option<Serialize>,
+    model: Option<Model>,
+    zone: Zone,
+}
+
+impl Schema {
+    /// The default schema.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where the records are. Default: the answer itself.
+    #[must_use]
+    pub fn data(mut self, place: impl Into<Accessor>) -> Self {
+        self.data = Some(place.into());
+        self
+    }
+
+    /// Where the total is. Default: the number of records (Q30).
+    #[must_use]
+    pub fn total(mut self, place: impl Into<Accessor>) -> Self {
+        self.total = Some(place.into());
+        self
+    }
+
+    /// Where errors are. Default: the member `errors`. Null, empty text, list or object are no errors (Q29).
+    #[must_use]
+    pub fn errors(mut self, place: impl Into<Accessor>) -> Self {
+        self.errors = Some(place.into());
+        self
+    }
+
+    /// Where groups are, when the server groups. Default: the answer itself.
+    #[must_use]
+    pub fn groups(mut self, place: impl Into<Accessor>) -> Self {
+        self.groups = Some(place.into());
+        self
+    }
+
+    /// Where aggregates are, when the server aggregates. Default: none.
+    #[must_use]
+    pub fn aggregates(mut self, place: impl Into<Accessor>) -> Self {
+        self.aggregates = Some(place.into());
+        self
+    }
+
+    /// A function that turns every answer into another before anything else reads it.
+    #[must_use]
+    pub fn parse(mut self, parse: impl Fn(Value) -> Value + Send + Sync + 'static) -> Self {
+        self.parse = Some(Arc::new(parse));
+        self
+    }
+
+    /// A function that turns the records of a batch into what is sent as `models` (R3.21).
+    #[must_use]
+    pub fn serialize_with(mut self, serialize: impl Fn(Vec<Record>) -> Value + Send + Sync + 'static) -> Self {
+        self.serialize = Some(Arc::new(serialize));
+        self
+    }
+
+    /// What records look like. Default: no model; the data source is read-only then, as in Kendo.
+    #[must_use]
+    pub fn with_model(mut self, model: Model) -> Self {
+        self.model = Some(model);
+        self
+    }
+
+    /// The zone of dates without one. Default: UTC.
+    #[must_use]
+    pub fn with_zone(mut self, zone: Zone) -> Self {
+        self.zone = zone;
+        self
+    }
+
+    /// Reads Kendo's schema object: `data`, `total`, `errors`, `groups`, `aggregates` as paths, and `model`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when it is no object, or the model cannot be understood.
+    pub fn from_value(value: &Value) -> Result<Self> {
+        let options = value.as_object().ok_or_else(|| Error::new(ErrorKind::Invalid, "a schema is described by an object"))?;
+        let place = |name: &str| options.get(name).and_then(Value::as_str).map(Accessor::path);
+        Ok(Self {
+            data: place("data"),
+            total: place("total"),
+            errors: place("errors"),
+            groups: place("groups"),
+            aggregates: place("aggregates"),
+            model: options.get("model").filter(|model| !model.is_null()).map(Model::from_value).transpose()?,
+            ..Self::default()
+        })
+    }
+
+    /// The model, if there is one.
+    pub fn model(&self) -> Option<&Model> {
+        self.model.as_ref()
+    }
+
+    /// The zone of dates without one.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// What a custom serialize function makes of the records of a batch.
+    pub(crate) fn serialize(&self, records: Vec<Record>) -> Option<Value> {
+        self.serialize.as_ref().map(|serialize| serialize(records))
+    }
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schema")
+            .field("data", &self.data)
+            .field("total", &self.total)
+            .field("errors", &self.errors)
+            .field("groups", &self.groups)
+            .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
+}
