@@ -30,7 +30,8 @@ pub use path::Path;
 pub use record::Record;
 pub use request::{Body, Operation, OutgoingRow, Reply, Request};
 pub use schema::{
-    Accessor, Field, FieldType, Model, Pattern, ReadAnswer, Rule, Schema, ServerGroup, ServerItems, Violation, WriteAnswer, Zone,
+    Accessor, Field, FieldType, Model, Pattern, ReadAnswer, Rule, Schema, ServerGroup, ServerItems, Violation,
+    WriteAnswer, Zone,
 };
 pub use stored::{ChangeKind, Delta, Revision, RowId, StoredRow, StoredState};
 pub use text::Text;

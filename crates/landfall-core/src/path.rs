@@ -77,7 +77,8 @@ fn set_value(target: &mut Value, parts: &[String], value: Value, make: bool) -> 
         Value::Object(record) => set_in(record, parts, value, make),
         Value::Array(items) => {
             let Some((first, rest)) = parts.split_first() else { return Ok(()) };
-            let slot = first.parse::<usize>().ok().and_then(|at| Arc::make_mut(items).get_mut(at)).ok_or_else(missing)?;
+            let slot =
+                first.parse::<usize>().ok().and_then(|at| Arc::make_mut(items).get_mut(at)).ok_or_else(missing)?;
             if rest.is_empty() {
                 *slot = value;
                 return Ok(());

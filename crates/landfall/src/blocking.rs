@@ -22,7 +22,9 @@
 //! ```
 
 use crate::{Builder, Outcome, Row};
-use landfall_core::{Aggregate, Error, ErrorKind, Filter, Group, QueryOptions, Record, Result, Sort, SyncReport, Value};
+use landfall_core::{
+    Aggregate, Error, ErrorKind, Filter, Group, QueryOptions, Record, Result, Sort, SyncReport, Value,
+};
 use std::{fmt, ops::Deref, sync::mpsc, thread::JoinHandle};
 use tokio::{
     runtime::{Builder as Runtime, Handle},
@@ -45,7 +47,9 @@ struct Thread {
 impl Thread {
     fn start() -> Result<Self> {
         let failed = |source: std::io::Error| {
-            Error::new(ErrorKind::Unexpected, "the runtime of the data source could not be started").during("build").caused_by(source)
+            Error::new(ErrorKind::Unexpected, "the runtime of the data source could not be started")
+                .during("build")
+                .caused_by(source)
         };
         let (report, started) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
@@ -68,7 +72,9 @@ impl Thread {
             .map_err(failed)?;
         let handle = started
             .recv()
-            .map_err(|source| Error::new(ErrorKind::Unexpected, "the thread of the data source ended").caused_by(source))?
+            .map_err(|source| {
+                Error::new(ErrorKind::Unexpected, "the thread of the data source ended").caused_by(source)
+            })?
             .map_err(failed)?;
         Ok(Self { stop: Some(stop), thread: Some(thread), handle })
     }

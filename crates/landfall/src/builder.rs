@@ -9,8 +9,8 @@ use crate::{
     shared::Shared,
 };
 use landfall_core::{
-    Aggregate, Date, Engine, Environment, Error, ErrorKind, Filter, Group, Model, Offers, Operation, Options, Record, Result, Schema,
-    Sort, Value,
+    Aggregate, Date, Engine, Environment, Error, ErrorKind, Filter, Group, Model, Offers, Operation, Options, Record,
+    Result, Schema, Sort, Value,
 };
 use landfall_storage::Storage;
 use landfall_transport::Transport;
@@ -279,7 +279,11 @@ impl<T: Row> Builder<T> {
         };
         if let Some((_, key)) = &storage {
             if key.is_empty() {
-                return Err(Error::new(ErrorKind::Config, "the storage key is empty; give each data source a key of its own").during("build"));
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    "the storage key is empty; give each data source a key of its own",
+                )
+                .during("build"));
             }
         }
         let mut options = self.options;
@@ -323,7 +327,8 @@ fn random() -> u64 {
 
 #[cfg(feature = "storage-sqlite")]
 fn open_default(app_name: Option<&str>) -> Result<Arc<dyn Storage>> {
-    let stem = std::env::current_exe().ok().and_then(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+    let stem =
+        std::env::current_exe().ok().and_then(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
     let name = app_name.map(str::to_owned).or(stem).unwrap_or_else(|| "landfall".to_owned());
     Ok(Arc::new(landfall_storage_sqlite::SqliteStorage::open_default(&name)?))
 }
@@ -348,7 +353,9 @@ impl<T: Row> Builder<T> {
         self.rows = rows
             .iter()
             .map(|row| {
-                row.as_object().cloned().ok_or_else(|| Error::new(ErrorKind::Invalid, "a row must be an object").during("build"))
+                row.as_object()
+                    .cloned()
+                    .ok_or_else(|| Error::new(ErrorKind::Invalid, "a row must be an object").during("build"))
             })
             .collect::<Result<_>>()?;
         Ok(self)

@@ -9,8 +9,8 @@ use crate::{
     shared::{Shared, Work},
 };
 use landfall_core::{
-    Aggregate, ChangeInfo, Engine, Error, ErrorKind, Event, EventKind, Filter, Group, Pending, QueryOptions, Record, Result, Settled,
-    Shown, Sort, Steps, SyncReport, Ticket, Uid, Value, View,
+    Aggregate, ChangeInfo, Engine, Error, ErrorKind, Event, EventKind, Filter, Group, Pending, QueryOptions, Record,
+    Result, Settled, Shown, Sort, Steps, SyncReport, Ticket, Uid, Value, View,
 };
 use std::{
     fmt,
@@ -189,7 +189,11 @@ impl<T> DataSource<T> {
         self.start(operation::outcome, |engine, ticket| engine.query(ticket, options))
     }
 
-    fn checked(&self, fields: impl IntoIterator<Item = String>, call: impl FnOnce(&mut Engine, Ticket) -> Steps) -> Operation<Outcome> {
+    fn checked(
+        &self,
+        fields: impl IntoIterator<Item = String>,
+        call: impl FnOnce(&mut Engine, Ticket) -> Steps,
+    ) -> Operation<Outcome> {
         for field in fields {
             if let Err(error) = self.shared().engine().check_field(&field) {
                 return Operation::failed(error.during("query"), operation::outcome);
@@ -259,7 +263,10 @@ impl<T> DataSource<T> {
         self.turn(|engine, ticket| engine.previous_page(ticket, Some(options)))
     }
 
-    fn turn(&self, call: impl FnOnce(&mut Engine, Ticket) -> (Option<usize>, Steps)) -> (Option<usize>, Operation<Outcome>) {
+    fn turn(
+        &self,
+        call: impl FnOnce(&mut Engine, Ticket) -> (Option<usize>, Steps),
+    ) -> (Option<usize>, Operation<Outcome>) {
         let (ticket, receiver) = self.shared().promise();
         let (page, steps) = call(&mut self.shared().engine(), ticket);
         self.perform(steps);
@@ -345,6 +352,23 @@ impl<T> DataSource<T> {
     /// The current query settings: page, page size, sort, filter, group, aggregate.
     pub fn query_state(&self) -> QueryOptions {
         self.shared().engine().query_state()
+    }
+
+    /// Whether there is an offline storage.
+    pub fn has_offline_storage(&self) -> bool {
+        self.shared().storage.is_some()
+    }
+
+    /// Whether the model lets `set` change the field.
+    pub fn is_editable(&self, field: &str) -> bool {
+        self.shared().engine().options().schema.model().is_none_or(|model| model.editable(field))
+    }
+
+    /// Whether a record looks new to the model: its id is the default id. `None` without a model.
+    #[doc(alias = "isNew")]
+    pub fn is_new(&self, record: &Record) -> Option<bool> {
+        let engine = self.shared().engine();
+        engine.options().schema.model().map(|model| model.is_default_id(engine.id_of(record).as_ref()))
     }
 
     /// Whether anything is new, edited, removed or waiting for the server.
@@ -472,7 +496,10 @@ impl<T> DataSource<T> {
     pub fn idle(&self) -> Operation<()> {
         let (sender, receiver) = oneshot::channel();
         if self.handle.driver.send(Work::Idle(sender)).is_err() {
-            return Operation::failed(Error::new(ErrorKind::Closed, "the runtime of the data source is gone"), operation::nothing);
+            return Operation::failed(
+                Error::new(ErrorKind::Closed, "the runtime of the data source is gone"),
+                operation::nothing,
+            );
         }
         Operation::new(receiver, operation::nothing)
     }

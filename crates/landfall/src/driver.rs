@@ -6,7 +6,9 @@
 
 use crate::shared::{Done, Shared, Work};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use landfall_core::{Applied, Body, Delta, Error, ErrorKind, Reply, Request, Result, Settled, Step, Steps, StoredState, Then, Value};
+use landfall_core::{
+    Applied, Body, Delta, Error, ErrorKind, Reply, Request, Result, Settled, Step, Steps, StoredState, Then, Value,
+};
 use std::{
     collections::VecDeque,
     future::Future,
@@ -263,7 +265,9 @@ async fn commit_one(shared: &Shared, storage: &dyn landfall_storage::Storage, ke
             Err(error) => return Err(error.during("commit")),
         }
     }
-    Err(last.unwrap_or_else(|| Error::new(ErrorKind::Stale { current: 0 }, "others commit without pause")).during("commit"))
+    Err(last
+        .unwrap_or_else(|| Error::new(ErrorKind::Stale { current: 0 }, "others commit without pause"))
+        .during("commit"))
 }
 
 /// A storage that panics must not take the driver with it (I18).

@@ -58,9 +58,9 @@ pub use data_source::{DataSource, WeakDataSource};
 pub use entry::{Entry, Row};
 pub use events::{EventStream, HandlerId};
 pub use landfall_core::{
-    Action, Aggregate, ChangeInfo, ChangeKind, ChangeOutcome, Date, Direction, Error, ErrorKind, Event, EventKind, Failure, Field, FieldType,
-    Filter, Group, Item, Model, Number, Pending, QueryOptions, Record, Result, Schema, Shown, ShownGroup, Sort, Standing, SyncReport, Text,
-    Uid, Value, View,
+    Action, Aggregate, ChangeInfo, ChangeKind, ChangeOutcome, Date, Direction, Error, ErrorKind, Event, EventKind,
+    Failure, Field, FieldType, Filter, Group, Item, Model, Number, Pending, QueryOptions, Record, Result, Schema,
+    Shown, ShownGroup, Sort, Standing, SyncReport, Text, Uid, Value, View,
 };
 pub use operation::{Operation, Outcome};
 

@@ -8,5 +8,9 @@
 pub mod corpus;
 pub mod judge;
 pub mod pack;
+pub mod program;
+pub mod run;
 pub mod scenario;
+pub mod steps;
 pub mod trace;
+pub mod world;

@@ -67,7 +67,14 @@ impl Engine {
         self.touch();
     }
 
-    fn lay_one(&mut self, present: bool, at: usize, row: Row, mut change: Change, theirs: &HashMap<Uid, Option<Change>>) {
+    fn lay_one(
+        &mut self,
+        present: bool,
+        at: usize,
+        row: Row,
+        mut change: Change,
+        theirs: &HashMap<Uid, Option<Change>>,
+    ) {
         let known = if theirs.contains_key(&row.uid) {
             Some(row.uid)
         } else {
@@ -128,7 +135,8 @@ impl Engine {
 
     /// Replaces the rows as [`set_data`](Self::set_data) does: pending changes stay on top, removals stay.
     pub(crate) fn replace_rows(&mut self, records: Vec<Record>) {
-        let drafts_gone: Vec<Removed> = self.removed.iter().filter(|gone| gone.change.accepted.is_none()).cloned().collect();
+        let drafts_gone: Vec<Removed> =
+            self.removed.iter().filter(|gone| gone.change.accepted.is_none()).cloned().collect();
         self.from_store = false;
         self.total = Some(records.len());
         let answer = crate::ReadAnswer { rows: records, ..crate::ReadAnswer::default() };

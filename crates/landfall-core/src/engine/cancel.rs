@@ -153,7 +153,8 @@ impl Engine {
     /// Keeps what is left of a change after cancelling. The whole data source marks pending rows dirty again (R4.22),
     /// a single row only updates (R4.24).
     fn keep(&mut self, uid: Uid, mut change: Change, whole: bool) {
-        let kind = change.accepted.as_ref().map(|accepted| accepted.kind).or(change.sent.as_ref().map(|sent| sent.kind));
+        let kind =
+            change.accepted.as_ref().map(|accepted| accepted.kind).or(change.sent.as_ref().map(|sent| sent.kind));
         change.dirty = match kind {
             Some(ChangeKind::Update) => true,
             Some(ChangeKind::Create) => whole,

@@ -92,7 +92,9 @@ impl Engine {
         fn out(engine: &Engine, group: &super::groups::GroupNode) -> Value {
             let mut head = group.head.clone();
             let items = match &group.items {
-                super::groups::GroupItems::Groups(groups) => Value::array(groups.iter().map(|group| out(engine, group))),
+                super::groups::GroupItems::Groups(groups) => {
+                    Value::array(groups.iter().map(|group| out(engine, group)))
+                }
                 super::groups::GroupItems::Rows(rows) => Value::array(
                     rows.iter().filter_map(|uid| engine.table.get(*uid)).map(|row| Value::from(row.record.clone())),
                 ),
@@ -119,7 +121,13 @@ impl Engine {
             .filter(|(_, change)| change.is_new() || change.dirty || !change.fields.is_empty())
             .filter_map(|(uid, change)| {
                 let at = self.table.position(*uid)?;
-                Some(ChangeInfo { uid: *uid, at, is_new: change.is_new(), dirty: change.dirty, fields: change.fields.clone() })
+                Some(ChangeInfo {
+                    uid: *uid,
+                    at,
+                    is_new: change.is_new(),
+                    dirty: change.dirty,
+                    fields: change.fields.clone(),
+                })
             })
             .collect();
         out.sort_by_key(|info| info.at);
@@ -133,7 +141,11 @@ impl Engine {
 
     /// The edited items in data order (R4.2).
     pub fn updated(&self) -> Vec<Item> {
-        self.changes().into_iter().filter(|info| !info.is_new && info.dirty).filter_map(|info| self.item(info.uid)).collect()
+        self.changes()
+            .into_iter()
+            .filter(|info| !info.is_new && info.dirty)
+            .filter_map(|info| self.item(info.uid))
+            .collect()
     }
 
     /// The removed items that the server still has, in removal order.

@@ -8,7 +8,9 @@ use super::{
     step::{Cont, Settled, Then, Ticket},
     table::Uid,
 };
-use crate::{Aggregate, Error, ErrorKind, Filter, Group, Operation, Query, Record, Result, Sort, Value, View, ViewGroup};
+use crate::{
+    Aggregate, Error, ErrorKind, Filter, Group, Operation, Query, Record, Result, Sort, Value, View, ViewGroup,
+};
 
 /// What the data source shows.
 #[derive(Clone, Debug)]
@@ -188,7 +190,10 @@ impl Engine {
 
     pub(crate) fn items_of(&self, uids: &[Uid]) -> Option<Vec<Item>> {
         self.watch.then(|| {
-            uids.iter().filter_map(|uid| self.table.get(*uid)).map(|row| Item { uid: row.uid, record: row.record.clone() }).collect()
+            uids.iter()
+                .filter_map(|uid| self.table.get(*uid))
+                .map(|row| Item { uid: row.uid, record: row.record.clone() })
+                .collect()
         })
     }
 
@@ -230,7 +235,12 @@ impl Engine {
         Steps::from([Step::EmitThen(event, Then(Cont::LocalQuery(ticket, Some(Box::new(options)))))])
     }
 
-    pub(crate) fn finish_local_query(&mut self, ticket: Ticket, options: Option<Box<QueryOptions>>, prevented: bool) -> Steps {
+    pub(crate) fn finish_local_query(
+        &mut self,
+        ticket: Ticket,
+        options: Option<Box<QueryOptions>>,
+        prevented: bool,
+    ) -> Steps {
         if prevented {
             return Steps::from([Step::Settle(ticket, Ok(Settled::Prevented))]);
         }
@@ -347,7 +357,9 @@ impl Engine {
 impl GroupNode {
     pub(crate) fn shown(&self, position: &impl Fn(Uid) -> Option<u32>) -> ViewGroup {
         let (items, has_subgroups) = match &self.items {
-            GroupItems::Groups(groups) => (View::Groups(groups.iter().map(|group| group.shown(position)).collect()), true),
+            GroupItems::Groups(groups) => {
+                (View::Groups(groups.iter().map(|group| group.shown(position)).collect()), true)
+            }
             GroupItems::Rows(rows) => (View::Rows(rows.iter().filter_map(|uid| position(*uid)).collect()), false),
         };
         let text = |name: &str| self.head.get(name).map(Value::to_text).unwrap_or_default();

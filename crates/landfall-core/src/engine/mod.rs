@@ -213,7 +213,8 @@ impl Engine {
     /// Shows what is stored, without a request (DESIGN section 8).
     pub fn restore(&mut self, ticket: Ticket) -> Steps {
         if !self.options.offline_storage {
-            let error = Error::new(crate::ErrorKind::Config, "there is no offline storage to restore from").during("restore");
+            let error =
+                Error::new(crate::ErrorKind::Config, "there is no offline storage to restore from").during("restore");
             return Steps::from([Step::Settle(ticket, Err(error))]);
         }
         if self.loaded {
@@ -319,8 +320,11 @@ impl Engine {
             return Err(Error::new(Config, "there is no offline storage").during("offline_data"));
         }
         if !all && self.changes_in_doubt() > 0 {
-            return Err(Error::new(Invalid, "a change is in doubt: its outcome on the server is unknown; sync first, or replace all")
-                .during("offline_data"));
+            return Err(Error::new(
+                Invalid,
+                "a change is in doubt: its outcome on the server is unknown; sync first, or replace all",
+            )
+            .during("offline_data"));
         }
         let stored = StoredState::from_kendo(state)?;
         let delta = Delta { clear: true, delete: Vec::new(), put: stored.rows, meta: stored.meta };
@@ -398,7 +402,8 @@ impl Engine {
     }
 
     fn has_drafts(&self) -> bool {
-        self.overlay.values().any(|change| change.draft || change.dirty) || self.removed.iter().any(|gone| gone.change.draft)
+        self.overlay.values().any(|change| change.draft || change.dirty)
+            || self.removed.iter().any(|gone| gone.change.draft)
     }
 
     fn has_visible_removals(&self) -> bool {

@@ -107,7 +107,12 @@ impl Offers {
     /// Those that the predicate names.
     pub fn from_fn(offers: impl Fn(Operation) -> bool) -> Self {
         use Operation::{Create, Destroy, Read, Submit, Update};
-        Self([Read, Create, Update, Destroy, Submit].into_iter().filter(|op| offers(*op)).fold(0, |set, op| set | Self::bit(op)))
+        Self(
+            [Read, Create, Update, Destroy, Submit]
+                .into_iter()
+                .filter(|op| offers(*op))
+                .fold(0, |set, op| set | Self::bit(op)),
+        )
     }
 
     /// Whether the operation is in the set.
@@ -171,7 +176,10 @@ pub struct Environment {
 
 impl Environment {
     /// From a clock and a source of random numbers.
-    pub fn new(now: impl Fn() -> Date + Send + Sync + 'static, random: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+    pub fn new(
+        now: impl Fn() -> Date + Send + Sync + 'static,
+        random: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
         Self { now: Arc::new(now), random: Arc::new(random) }
     }
 

@@ -79,10 +79,17 @@ impl Engine {
     }
 
     pub(crate) fn order_of(&self, uid: Uid) -> u64 {
-        self.table.get(uid).map(|row| row.order).or_else(|| {
-            self.removed.iter().chain(&self.parked).find(|removed| removed.row.uid == uid).map(|removed| removed.row.order)
-        })
-        .unwrap_or(u64::MAX >> 12)
+        self.table
+            .get(uid)
+            .map(|row| row.order)
+            .or_else(|| {
+                self.removed
+                    .iter()
+                    .chain(&self.parked)
+                    .find(|removed| removed.row.uid == uid)
+                    .map(|removed| removed.row.order)
+            })
+            .unwrap_or(u64::MAX >> 12)
     }
 
     /// The stored form of a row of the table; `None` for a draft that nothing is stored of.
@@ -220,7 +227,10 @@ impl Engine {
         if let Some(meta) = &state.meta {
             let meta = Record::from_json(meta).map_err(damaged)?;
             if meta.get("format").and_then(Value::as_i64).is_some_and(|format| format > FORMAT) {
-                return Err(Error::new(ErrorKind::NewerFormat, "written by a newer version of landfall; update this program"));
+                return Err(Error::new(
+                    ErrorKind::NewerFormat,
+                    "written by a newer version of landfall; update this program",
+                ));
             }
             if let Some(groups) = meta.get("groups").and_then(Value::as_array) {
                 out.groups = Some(groups.iter().filter_map(group_in).collect());
@@ -320,7 +330,9 @@ impl Engine {
 }
 
 fn damaged(error: Error) -> Error {
-    Error::new(ErrorKind::Corrupt, "the stored state cannot be read; it was kept as it is").during("load").caused_by(error)
+    Error::new(ErrorKind::Corrupt, "the stored state cannot be read; it was kept as it is")
+        .during("load")
+        .caused_by(error)
 }
 
 fn group_out(group: &GroupNode) -> Value {
@@ -464,7 +476,11 @@ fn group_from_kendo(record: &Record, rows: &mut Vec<StoredRow>) -> Option<Value>
             None => ids.push(Value::from(row_from_kendo(item, rows))),
         }
     }
-    if groups.is_empty() { head.set("rows", ids) } else { head.set("groups", groups) };
+    if groups.is_empty() {
+        head.set("rows", ids)
+    } else {
+        head.set("groups", groups)
+    };
     Some(head.into())
 }
 

@@ -41,9 +41,11 @@ pub fn judge(kind: ChangeKind, error: &Error) -> Verdict {
         ErrorKind::Status(400..=499) => Verdict::Quarantine,
         ErrorKind::Status(_) => Verdict::Retry,
         _ if error.may_have_been_applied() => Verdict::InDoubt,
-        ErrorKind::Rejected | ErrorKind::Conflict | ErrorKind::Validation | ErrorKind::Undecodable | ErrorKind::Limit => {
-            Verdict::Quarantine
-        }
+        ErrorKind::Rejected
+        | ErrorKind::Conflict
+        | ErrorKind::Validation
+        | ErrorKind::Undecodable
+        | ErrorKind::Limit => Verdict::Quarantine,
         _ => Verdict::Retry,
     }
 }

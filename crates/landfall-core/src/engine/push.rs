@@ -147,8 +147,12 @@ impl Engine {
                 }
             }
             // Whatever was pending for it has no target any more.
-            let gone: Vec<Uid> =
-                self.removed.iter().filter(|gone| self.id_of(&gone.row.record).as_ref() == Some(&id)).map(|gone| gone.row.uid).collect();
+            let gone: Vec<Uid> = self
+                .removed
+                .iter()
+                .filter(|gone| self.id_of(&gone.row.record).as_ref() == Some(&id))
+                .map(|gone| gone.row.uid)
+                .collect();
             for uid in gone {
                 self.removed.retain(|removed| removed.row.uid != uid || removed.change.in_flight());
                 delta.delete.push(uid.0);

@@ -71,7 +71,8 @@ impl Engine {
             steps.extend(run.tickets.into_iter().map(|ticket| Step::Settle(ticket, Ok(Settled::Prevented))));
             return steps;
         }
-        let mut steps = Steps::from([Step::Emit(Event::new(EventKind::Progress)), Step::Emit(Event::new(EventKind::Reset))]);
+        let mut steps =
+            Steps::from([Step::Emit(Event::new(EventKind::Progress)), Step::Emit(Event::new(EventKind::Reset))]);
         if self.online {
             if self.options.offline_storage && !self.loaded {
                 steps.push_back(Step::Load(Then(Cont::Restored(Box::new(Cont::ReadSend(run))))));
@@ -81,8 +82,11 @@ impl Engine {
         } else if self.options.offline_storage {
             steps.push_back(Step::Load(Then(Cont::ReadLoadedOffline(run))));
         } else {
-            let error = Error::new(ErrorKind::Offline, "offline, and there is no offline storage to read from; go online or set one")
-                .during("read");
+            let error = Error::new(
+                ErrorKind::Offline,
+                "offline, and there is no offline storage to read from; go online or set one",
+            )
+            .during("read");
             steps.extend(self.read_failed(run, error));
         }
         steps
@@ -172,7 +176,8 @@ impl Engine {
             Err(error) => return self.read_refused(run, error.during("read")),
         };
         if let Some(errors) = answer.errors {
-            let error = Error::new(ErrorKind::Rejected, "the service answered with errors").during("read").saying(errors);
+            let error =
+                Error::new(ErrorKind::Rejected, "the service answered with errors").during("read").saying(errors);
             return self.read_refused(run, error);
         }
         self.total = answer.total;
@@ -212,7 +217,8 @@ impl Engine {
             steps.push_back(Step::Emit(event));
         }
         steps.extend(self.release());
-        steps.extend(run.tickets.into_iter().map(|ticket| Step::Settle(ticket, stored.clone().map(|()| Settled::Done))));
+        steps
+            .extend(run.tickets.into_iter().map(|ticket| Step::Settle(ticket, stored.clone().map(|()| Settled::Done))));
         steps
     }
 
@@ -292,7 +298,10 @@ impl Engine {
     fn flying(&self) -> Vec<(Uid, super::change::Sent)> {
         let shown = self.overlay.iter().map(|(uid, change)| (*uid, change));
         let hidden = self.removed.iter().chain(&self.parked).map(|removed| (removed.row.uid, &removed.change));
-        shown.chain(hidden).filter_map(|(uid, change)| change.sent.clone().filter(|sent| sent.in_flight).map(|sent| (uid, sent))).collect()
+        shown
+            .chain(hidden)
+            .filter_map(|(uid, change)| change.sent.clone().filter(|sent| sent.in_flight).map(|sent| (uid, sent)))
+            .collect()
     }
 
     // ---- fresh rows under pending changes (G4)
@@ -554,8 +563,13 @@ impl Engine {
             }
         }
         let known: std::collections::HashSet<Uid> = leaves.into_iter().collect();
-        let missing: Vec<(Uid, Record)> =
-            self.table.rows().iter().filter(|row| !known.contains(&row.uid)).map(|row| (row.uid, row.record.clone())).collect();
+        let missing: Vec<(Uid, Record)> = self
+            .table
+            .rows()
+            .iter()
+            .filter(|row| !known.contains(&row.uid))
+            .map(|row| (row.uid, row.record.clone()))
+            .collect();
         for (uid, record) in missing {
             if !hang_in(&mut tree, &record, uid) {
                 tree.extend(GroupNode::around(&self.state.group, &record, uid));

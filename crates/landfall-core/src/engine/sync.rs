@@ -121,7 +121,9 @@ impl Engine {
         let (plan, delta) = self.accept(tickets, true, explicit);
         self.gate = true;
         match self.commit(delta, Cont::Nothing) {
-            Some(Step::Commit(delta, _)) => Steps::from([Step::Commit(delta, Then(Cont::SyncAccepted(Box::new(plan))))]),
+            Some(Step::Commit(delta, _)) => {
+                Steps::from([Step::Commit(delta, Then(Cont::SyncAccepted(Box::new(plan))))])
+            }
             _ => self.sync_accepted(plan, Ok(())),
         }
     }
@@ -170,9 +172,12 @@ impl Engine {
         needed.sort_unstable();
         let missing = needed.into_iter().find(|kind| !self.options.offers.contains((*kind).into()))?;
         Some(
-            Error::new(ErrorKind::Config, "the transport does not offer an operation that pending changes need; nothing was sent")
-                .during("sync")
-                .with("operation", missing.as_str()),
+            Error::new(
+                ErrorKind::Config,
+                "the transport does not offer an operation that pending changes need; nothing was sent",
+            )
+            .during("sync")
+            .with("operation", missing.as_str()),
         )
     }
 
@@ -410,9 +415,9 @@ impl Engine {
     }
 
     pub(crate) fn change(&self, uid: Uid) -> Option<&Change> {
-        self.overlay
-            .get(&uid)
-            .or_else(|| self.removed.iter().chain(&self.parked).find(|gone| gone.row.uid == uid).map(|gone| &gone.change))
+        self.overlay.get(&uid).or_else(|| {
+            self.removed.iter().chain(&self.parked).find(|gone| gone.row.uid == uid).map(|gone| &gone.change)
+        })
     }
 
     pub(crate) fn sync_next(&mut self) -> Steps {
@@ -480,7 +485,10 @@ impl Engine {
             // The request carries all kinds: one key for the whole.
             key = key.map(|key| Text::from(key.rsplit_once('-').map_or(key.as_str(), |(head, _)| head)));
         }
-        let models = self.options.batch.then(|| self.options.schema.serialize(rows.iter().map(|row| row.record.clone()).collect()));
+        let models = self
+            .options
+            .batch
+            .then(|| self.options.schema.serialize(rows.iter().map(|row| row.record.clone()).collect()));
         Request {
             operation: parcel.operation,
             params: Record::new(),
@@ -517,9 +525,8 @@ impl Engine {
             return Steps::new();
         };
         let error = error.clone().during(operation.as_str());
-        let done = uids.len() == 1
-            && operation == Operation::Destroy
-            && judge(ChangeKind::Destroy, &error) == Verdict::Done;
+        let done =
+            uids.len() == 1 && operation == Operation::Destroy && judge(ChangeKind::Destroy, &error) == Verdict::Done;
         if done {
             return self.accept_reply(at, &Reply::empty());
         }
@@ -580,7 +587,11 @@ impl Engine {
         change.tried = Some((sent.record.clone(), sent.kind, sent.key.clone()));
         if storage && verdict == Verdict::InDoubt {
             // Frozen until its outcome is known; the accepted copy is the same body and goes with it.
-            if change.accepted.as_ref().is_some_and(|accepted| accepted.record.same(&sent.record) && accepted.kind == sent.kind) {
+            if change
+                .accepted
+                .as_ref()
+                .is_some_and(|accepted| accepted.record.same(&sent.record) && accepted.kind == sent.kind)
+            {
                 if let Some(accepted) = &mut change.accepted {
                     accepted.standing = Standing::InDoubt;
                     accepted.attempts = sent.attempts;
@@ -638,13 +649,20 @@ impl Engine {
                     let of_kind: Vec<Uid> = uids
                         .iter()
                         .copied()
-                        .filter(|uid| self.change(*uid).and_then(|c| c.sent.as_ref()).is_some_and(|sent| sent.kind == kind))
+                        .filter(|uid| {
+                            self.change(*uid).and_then(|c| c.sent.as_ref()).is_some_and(|sent| sent.kind == kind)
+                        })
                         .collect();
                     if of_kind.is_empty() {
                         return None;
                     }
                     let body = reply.parts.iter().find(|(known, _)| *known == kind).map_or_else(
-                        || Err(Error::new(ErrorKind::Undecodable, "the answer to the submit says nothing of this kind")),
+                        || {
+                            Err(Error::new(
+                                ErrorKind::Undecodable,
+                                "the answer to the submit says nothing of this kind",
+                            ))
+                        },
                         |(_, body)| body.clone().and_then(|body| body.decode()),
                     );
                     Some((kind.into(), of_kind, body))
@@ -706,8 +724,9 @@ impl Engine {
             }
         };
         if let Some(errors) = answer.errors {
-            let error =
-                Error::new(ErrorKind::Rejected, "the service refused the change").during(operation.as_str()).saying(errors);
+            let error = Error::new(ErrorKind::Rejected, "the service refused the change")
+                .during(operation.as_str())
+                .saying(errors);
             outcomes.extend(uids.iter().filter_map(|uid| self.fail(*uid, &error, delta)));
             return Some(error);
         }
@@ -774,7 +793,10 @@ impl Engine {
             let has_id = self.options.schema.model().is_some_and(|model| model.id_field().is_some());
             let unnamed = self.is_default_id(self.id_of(&record).as_ref());
             if sent.kind == ChangeKind::Create && unnamed && has_id && !self.options.inline {
-                return Err(Error::new(ErrorKind::Rejected, "the answer to the create carries no id; the record stays new"));
+                return Err(Error::new(
+                    ErrorKind::Rejected,
+                    "the answer to the create carries no id; the record stays new",
+                ));
             }
         }
         let still_new = sent.kind == ChangeKind::Create && self.looks_new(&record);
@@ -823,7 +845,9 @@ impl Engine {
         if shown.is_some() {
             change.draft = now != below;
             change.changed = difference(&record, &now);
-            change.fields.retain(|field| change.changed.iter().any(|c| c == field || field.starts_with(&format!("{c}."))));
+            change
+                .fields
+                .retain(|field| change.changed.iter().any(|c| c == field || field.starts_with(&format!("{c}."))));
             change.dirty = change.draft || change.accepted.is_some();
         }
         let followed = change.accepted.is_some();
@@ -841,7 +865,9 @@ impl Engine {
         if self.overlay.get(&uid).is_some_and(Change::is_idle) {
             self.overlay.remove(&uid);
         }
-        if let Some(at) = self.parked.iter().position(|parked| parked.row.uid == uid && parked.change.accepted.is_none()) {
+        if let Some(at) =
+            self.parked.iter().position(|parked| parked.row.uid == uid && parked.change.accepted.is_none())
+        {
             // It was only kept for its change; the rows shown do not contain it.
             self.parked.remove(at);
             delta.delete.push(uid.0);
@@ -879,7 +905,9 @@ impl Engine {
             }
             self.gate = true;
             return match self.commit(delta, Cont::Nothing) {
-                Some(Step::Commit(delta, _)) => Steps::from([Step::Commit(delta, Then(Cont::SyncAccepted(Box::new(plan))))]),
+                Some(Step::Commit(delta, _)) => {
+                    Steps::from([Step::Commit(delta, Then(Cont::SyncAccepted(Box::new(plan))))])
+                }
                 _ => self.sync_accepted(plan, Ok(())),
             };
         }
@@ -928,9 +956,12 @@ impl Engine {
 
     /// Settles the promises of a sync and starts the next one that waits.
     fn end_sync(&mut self, tickets: Vec<Ticket>, result: Result<SyncReport>, mut steps: Steps) -> Steps {
-        steps.extend(tickets.into_iter().filter(|ticket| *ticket != 0).map(|ticket| {
-            Step::Settle(ticket, result.clone().map(Settled::Synced))
-        }));
+        steps.extend(
+            tickets
+                .into_iter()
+                .filter(|ticket| *ticket != 0)
+                .map(|ticket| Step::Settle(ticket, result.clone().map(Settled::Synced))),
+        );
         steps.extend(self.open_gate());
         let waiting = std::mem::take(&mut self.waiting_syncs);
         if !waiting.is_empty() && self.sync.is_none() && !self.gate {

@@ -195,14 +195,19 @@ impl Field {
             Value::String(source) => return Ok(field.from(source.clone())),
             Value::Object(options) => options,
             Value::Null => return Ok(field),
-            _ => return Err(Error::new(ErrorKind::Invalid, "a field is described by an object or a text").with("field", name)),
+            _ => {
+                return Err(
+                    Error::new(ErrorKind::Invalid, "a field is described by an object or a text").with("field", name)
+                );
+            }
         };
         let text = |name: &str| options.get(name).and_then(Value::as_str);
         if let Some(kind) = text("type") {
             field.kind = FieldType::from_name(kind);
         }
         field.alias = text("field").map(Text::from);
-        field.from = text("from").map(Text::from).or_else(|| field.alias.clone().filter(|alias| alias.as_str() != name));
+        field.from =
+            text("from").map(Text::from).or_else(|| field.alias.clone().filter(|alias| alias.as_str() != name));
         if let Some(default) = options.get("defaultValue") {
             field.default = DefaultValue::Value(default.clone());
         }
@@ -276,6 +281,10 @@ impl Field {
 
 impl fmt::Debug for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Field").field("name", &self.name).field("kind", &self.kind).field("from", &self.from).finish_non_exhaustive()
+        f.debug_struct("Field")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("from", &self.from)
+            .finish_non_exhaustive()
     }
 }

@@ -163,7 +163,8 @@ impl Schema {
     /// # Errors
     /// [`ErrorKind::Invalid`] when it is no object, or the model cannot be understood.
     pub fn from_value(value: &Value) -> Result<Self> {
-        let options = value.as_object().ok_or_else(|| Error::new(ErrorKind::Invalid, "a schema is described by an object"))?;
+        let options =
+            value.as_object().ok_or_else(|| Error::new(ErrorKind::Invalid, "a schema is described by an object"))?;
         let place = |name: &str| options.get(name).and_then(Value::as_str).map(Accessor::path);
         Ok(Self {
             data: place("data"),

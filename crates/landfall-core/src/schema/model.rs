@@ -1,10 +1,6 @@
 //! The model: which fields records have, which of them is the id (reference 2).
 
-use super::{
-    field::Field,
-    validate::Violation,
-    zone::Zone,
-};
+use super::{field::Field, validate::Violation, zone::Zone};
 use crate::{Date, Error, ErrorKind, Path, Record, Result, Text, Value};
 
 /// What records look like.
@@ -51,7 +47,8 @@ impl Model {
     /// # Errors
     /// [`ErrorKind::Invalid`] when it is no object or a field is described by something else.
     pub fn from_value(value: &Value) -> Result<Self> {
-        let options = value.as_object().ok_or_else(|| Error::new(ErrorKind::Invalid, "a model is described by an object"))?;
+        let options =
+            value.as_object().ok_or_else(|| Error::new(ErrorKind::Invalid, "a model is described by an object"))?;
         let mut model = Self::new();
         model.id = options.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(Text::from);
         match options.get("fields") {
@@ -64,7 +61,9 @@ impl Model {
                 for field in fields.iter() {
                     let name = match field {
                         Value::String(name) => name.clone(),
-                        Value::Object(options) => options.get("field").and_then(Value::as_str).map(Text::from).unwrap_or_default(),
+                        Value::Object(options) => {
+                            options.get("field").and_then(Value::as_str).map(Text::from).unwrap_or_default()
+                        }
                         _ => Text::default(),
                     };
                     if name.is_empty() {
@@ -144,7 +143,9 @@ impl Model {
     /// Whether the field is declared; without declared fields, every field is. A path is known when its root is.
     pub fn knows(&self, name: &str) -> bool {
         let root = name.split(['.', '[']).next().unwrap_or(name);
-        self.fields.is_empty() || self.id.as_deref() == Some(root) || self.find(name).or_else(|| self.find(root)).is_some()
+        self.fields.is_empty()
+            || self.id.as_deref() == Some(root)
+            || self.find(name).or_else(|| self.find(root)).is_some()
     }
 
     /// Parses the value of an edit as the field's type says (R2.29, R2.31).

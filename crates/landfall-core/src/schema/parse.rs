@@ -97,18 +97,22 @@ fn number_text(text: &str) -> Option<crate::Number> {
         rest = tail.to_owned();
         negative = true;
     }
-    let rest: String = rest
-        .replacen('$', "", 1)
-        .chars()
-        .filter(|c| *c != ',' && !c.is_whitespace())
-        .collect();
+    let rest: String = rest.replacen('$', "", 1).chars().filter(|c| *c != ',' && !c.is_whitespace()).collect();
     // Removing the first minus leaves a second one in place: "--5" is 5.
     let rest = rest.strip_prefix('-').unwrap_or(&rest);
     let parsed = numeric_prefix(rest)?;
     if !negative && !percent {
         return Some(parsed);
     }
-    let signed = |n: f64| if negative && text.starts_with("--") { n } else if negative { -n } else { n };
+    let signed = |n: f64| {
+        if negative && text.starts_with("--") {
+            n
+        } else if negative {
+            -n
+        } else {
+            n
+        }
+    };
     match (percent, parsed.as_i64()) {
         (false, Some(integer)) if !text.starts_with("--") => Some((-integer).into()),
         (false, _) => Some(signed(parsed.as_f64()).into()),
@@ -185,7 +189,18 @@ const FORMATS: [&str; 24] = [
 ];
 
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
 ];
 const DAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 
@@ -203,8 +218,11 @@ impl Cursor<'_> {
 
     fn word(&mut self, words: &[&str], short: bool) -> Option<u32> {
         let found = words.iter().enumerate().find_map(|(at, word)| {
-            let long = self.rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)).then_some(word.len());
-            let brief = (short && self.rest.get(..3).is_some_and(|head| word.get(..3).is_some_and(|w| head.eq_ignore_ascii_case(w)))).then_some(3);
+            let long =
+                self.rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)).then_some(word.len());
+            let brief = (short
+                && self.rest.get(..3).is_some_and(|head| word.get(..3).is_some_and(|w| head.eq_ignore_ascii_case(w))))
+            .then_some(3);
             long.or(brief).map(|len| (at, len))
         });
         let (at, len) = found?;
@@ -327,9 +345,27 @@ mod tests {
     #[test]
     fn numbers() {
         let cases = [
-            ("5", "5"), ("1,234.5", "1234.5"), ("-3", "-3"), (" 7 ", "7"), ("12abc", "12"), ("abc", "null"), ("1e3", "1000"),
-            ("1e", "1"), ("$5", "5"), ("(5)", "null"), ("50%", "0.5"), ("+5", "5"), ("5-", "null"), ("--5", "5"), ("0x10", "0"),
-            (".5", "0.5"), ("5.", "5"), ("1 000", "1000"), ("Infinity", "null"), ("NULL", "null"), ("", "null"),
+            ("5", "5"),
+            ("1,234.5", "1234.5"),
+            ("-3", "-3"),
+            (" 7 ", "7"),
+            ("12abc", "12"),
+            ("abc", "null"),
+            ("1e3", "1000"),
+            ("1e", "1"),
+            ("$5", "5"),
+            ("(5)", "null"),
+            ("50%", "0.5"),
+            ("+5", "5"),
+            ("5-", "null"),
+            ("--5", "5"),
+            ("0x10", "0"),
+            (".5", "0.5"),
+            ("5.", "5"),
+            ("1 000", "1000"),
+            ("Infinity", "null"),
+            ("NULL", "null"),
+            ("", "null"),
         ];
         for (text, wanted) in cases {
             assert_eq!(number(&Value::from(text)).to_json(), wanted, "{text}");

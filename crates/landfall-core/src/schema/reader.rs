@@ -55,7 +55,10 @@ impl Schema {
     pub fn read_answer(&self, value: Option<Value>, grouped: bool) -> Result<ReadAnswer> {
         let value = value.unwrap_or(Value::Null);
         if value.is_null() {
-            return Err(Error::new(ErrorKind::Undecodable, "the answer is empty; an empty list is expected for no rows"));
+            return Err(Error::new(
+                ErrorKind::Undecodable,
+                "the answer is empty; an empty list is expected for no rows",
+            ));
         }
         let value = self.parsed(value);
         if let Some(errors) = self.errors_of(&value) {
@@ -127,8 +130,11 @@ impl Schema {
             Some(Value::String(text)) if text.is_empty() => Vec::new(),
             Some(other) => {
                 let start: String = other.to_json().chars().take(60).collect();
-                return Err(Error::new(ErrorKind::Undecodable, "the answer holds no list of records; name the place in the schema's `data`")
-                    .with("found", start));
+                return Err(Error::new(
+                    ErrorKind::Undecodable,
+                    "the answer holds no list of records; name the place in the schema's `data`",
+                )
+                .with("found", start));
             }
         };
         let mut rows = Vec::with_capacity(items.len());
@@ -167,7 +173,9 @@ impl Schema {
         let items = if nested {
             ServerItems::Groups(list.iter().filter_map(|group| self.group(group)).collect())
         } else {
-            ServerItems::Rows(list.iter().filter_map(Value::as_object).map(|row| self.mapped(row.clone(), false)).collect())
+            ServerItems::Rows(
+                list.iter().filter_map(Value::as_object).map(|row| self.mapped(row.clone(), false)).collect(),
+            )
         };
         Some(ServerGroup { head, items })
     }

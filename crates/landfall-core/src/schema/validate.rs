@@ -40,7 +40,9 @@ impl Rule {
             .build()
             .map(|regex| Self::Pattern(Pattern(regex)))
             .map_err(|source| {
-                crate::Error::new(crate::ErrorKind::Invalid, "not a regular expression").with("pattern", text).caused_by(source)
+                crate::Error::new(crate::ErrorKind::Invalid, "not a regular expression")
+                    .with("pattern", text)
+                    .caused_by(source)
             })
     }
 
