@@ -4,7 +4,7 @@
 
 use super::{
     scenario::{Scenario, Shown, Step, wrong},
-    trace::{self, Group, Node, Object},
+    trace::{self, Group as TraceGroup, Node, Object},
     world::{NOW, World},
 };
 use landfall::{
@@ -535,8 +535,8 @@ fn nodes(shown: landfall::Shown) -> Vec<Node<Uid>> {
     }
 }
 
-fn group_of(group: ShownGroup) -> Group<Uid> {
-    Group {
+fn group_of(group: ShownGroup) -> TraceGroup<Uid> {
+    TraceGroup {
         field: Text::from(group.field),
         value: group.value,
         has_subgroups: group.has_subgroups,
