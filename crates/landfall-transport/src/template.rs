@@ -28,7 +28,10 @@ pub fn expand(template: &str, data: &Value, dates: &Dates, missing: Missing) -> 
         };
         out.push_str(before);
         let value = at(data, path).filter(|value| !value.is_null());
-        let text = value.map_or_else(String::new, |value| form::text(value, dates));
+        let text = match value {
+            Some(value) => form::text(value, dates),
+            None => length(data, path).map(|length| length.to_string()).unwrap_or_default(),
+        };
         if text.is_empty() && missing == Missing::Refused {
             return Err(Error::new(ErrorKind::Invalid, "a value that the URL needs is missing").with("member", path));
         }
@@ -51,6 +54,19 @@ pub fn at<'a>(data: &'a Value, path: &str) -> Option<&'a Value> {
     })
 }
 
+/// The number of items of a list, or of UTF-16 units of a text, for a path that ends in `length` as in JavaScript.
+fn length(data: &Value, path: &str) -> Option<usize> {
+    let parent = match path.rsplit_once('.') {
+        Some((parent, "length")) => at(data, parent)?,
+        _ => return None,
+    };
+    match parent {
+        Value::Array(items) => Some(items.len()),
+        Value::String(text) => Some(text.encode_utf16().count()),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +80,7 @@ mod tests {
             ("/p({id})/{s}", "/p(7)/a%2Fb%20%3F%23%25c"),
             ("/p/{o.x.0}", "/p/q"),
             ("/p/{n}/{nope}/{e}", "/p///"),
+            ("/p/{o.x.length}/{s.length}/{id.length}", "/p/1/8/"),
             ("/p/{open", "/p/{open"),
             ("/p", "/p"),
         ] {
