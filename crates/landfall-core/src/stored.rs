@@ -118,12 +118,11 @@ impl Delta {
                 }
             }
             for row in &delta.put {
-                match place.get(&row.id).and_then(|at| puts.get_mut(*at)) {
-                    Some(slot) => *slot = Some(row.clone()),
-                    None => {
-                        place.insert(row.id, puts.len());
-                        puts.push(Some(row.clone()));
-                    }
+                if let Some(slot) = place.get(&row.id).and_then(|at| puts.get_mut(*at)) {
+                    *slot = Some(row.clone())
+                } else {
+                    place.insert(row.id, puts.len());
+                    puts.push(Some(row.clone()));
                 }
             }
             if delta.meta.is_some() {

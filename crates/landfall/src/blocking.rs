@@ -35,16 +35,16 @@ use tokio::{
 pub struct DataSource<T = Record> {
     // Dropped first, so that the driver ends before its runtime does.
     inner: Option<crate::DataSource<T>>,
-    runtime: Option<Thread>,
+    runtime: Option<OwnRuntime>,
 }
 
-struct Thread {
+struct OwnRuntime {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     handle: Handle,
 }
 
-impl Thread {
+impl OwnRuntime {
     fn start() -> Result<Self> {
         let failed = |source: std::io::Error| {
             Error::new(ErrorKind::Unexpected, "the runtime of the data source could not be started")
@@ -80,7 +80,7 @@ impl Thread {
     }
 }
 
-impl Drop for Thread {
+impl Drop for OwnRuntime {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -98,7 +98,7 @@ impl<T: Row> DataSource<T> {
     /// # Errors
     /// As [`Builder::build`], and `Unexpected` when the thread cannot be started.
     pub fn build(builder: Builder<T>) -> Result<Self> {
-        let runtime = Thread::start()?;
+        let runtime = OwnRuntime::start()?;
         let inner = builder.build_on(&runtime.handle)?;
         Ok(Self { inner: Some(inner), runtime: Some(runtime) })
     }

@@ -277,23 +277,22 @@ impl<T: Row> Builder<T> {
             Place::Key(key) => Some((open_default(self.app_name.as_deref())?, key)),
             Place::Storage(storage, key) => Some((storage, key)),
         };
-        if let Some((_, key)) = &storage {
-            if key.is_empty() {
-                return Err(Error::new(
-                    ErrorKind::Config,
-                    "the storage key is empty; give each data source a key of its own",
-                )
-                .during("build"));
-            }
+        if let Some((_, key)) = &storage
+            && key.is_empty()
+        {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the storage key is empty; give each data source a key of its own",
+            )
+            .during("build"));
         }
         let mut options = self.options;
         options.offline_storage = storage.is_some();
-        let transport: Arc<dyn Transport> = match self.transport {
-            Some(transport) => transport,
-            None => {
-                options.inline = true;
-                Arc::new(LocalTransport::new(self.rows))
-            }
+        let transport: Arc<dyn Transport> = if let Some(transport) = self.transport {
+            transport
+        } else {
+            options.inline = true;
+            Arc::new(LocalTransport::new(self.rows))
         };
         options.offers = Offers::from_fn(|operation: Operation| transport.offers(operation));
         let clock = self.clock.unwrap_or_else(|| Arc::new(now));

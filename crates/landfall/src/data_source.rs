@@ -170,8 +170,9 @@ impl<T> DataSource<T> {
     }
 
     /// As [`read`](Self::read), with further parameters; they add to or replace Kendo's.
+    #[expect(clippy::needless_pass_by_value, reason = "parameters are made for the call")]
     pub fn read_with(&self, params: Record) -> Operation<Outcome> {
-        self.start(operation::outcome, |engine, ticket| engine.read(ticket, params))
+        self.start(operation::outcome, |engine, ticket| engine.read(ticket, &params))
     }
 
     /// Loads once; later calls query what is here, unless the server does part of the query (R9.17).
@@ -637,6 +638,7 @@ impl<T: Row> DataSource<T> {
     ///
     /// # Errors
     /// `Invalid` when the value does not serialise to a JSON object.
+    #[expect(clippy::needless_pass_by_value, reason = "the data source takes the row over")]
     pub fn insert(&self, index: usize, row: T) -> Result<Uid> {
         let record = to_record(&row)?;
         let (uid, steps) = self.shared().engine().insert(index, record)?;
@@ -670,6 +672,9 @@ impl<T: Row> DataSource<T> {
     }
 
     /// Replaces the data, as a read with these rows would; pending changes stay on top.
+    ///
+    /// # Errors
+    /// `Invalid` when a value does not serialise to a JSON object.
     #[doc(alias = "data")]
     pub fn set_data(&self, rows: impl IntoIterator<Item = T>) -> Result<Operation<()>> {
         let records = rows.into_iter().map(|row| to_record(&row)).collect::<Result<Vec<Record>>>()?;
@@ -720,6 +725,7 @@ impl<T: Row> DataSource<T> {
     ///
     /// # Errors
     /// `Invalid` when the value does not serialise to a JSON object.
+    #[expect(clippy::needless_pass_by_value, reason = "as add() takes it")]
     pub fn wrap(&self, row: T) -> Result<Record> {
         let record = to_record(&row)?;
         Ok(self.shared().engine().wrap(record))

@@ -1,4 +1,4 @@
-//! The service of a data source whose rows are given inline (Kendo's LocalTransport, R5.53).
+//! The service of a data source whose rows are given inline (Kendo's `LocalTransport`, R5.53).
 //!
 //! Reads give the rows; writes are answered with what was sent. The given rows follow accepted updates, created rows
 //! never get an id, removed rows come back with the next read (C49).

@@ -76,6 +76,7 @@ pub enum Outcome {
     Prevented,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "an operation hands its end over")]
 pub(crate) fn outcome(settled: Settled) -> Outcome {
     match settled {
         Settled::Prevented => Outcome::Prevented,

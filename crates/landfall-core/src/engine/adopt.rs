@@ -99,12 +99,12 @@ impl Engine {
         };
         let their_change = theirs.get(&uid).cloned().flatten();
         let their_record = self.table.get(uid).map(|row| row.record.clone());
-        if let Some(their) = &their_record {
-            if let Some(accepted) = &mut change.accepted {
-                let record = over(&accepted.record, their);
-                if record != accepted.record {
-                    accepted.record = record;
-                }
+        if let Some(their) = &their_record
+            && let Some(accepted) = &mut change.accepted
+        {
+            let record = over(&accepted.record, their);
+            if record != accepted.record {
+                accepted.record = record;
             }
         }
         let their_base = their_change.and_then(|change| change.base);

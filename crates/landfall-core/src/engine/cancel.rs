@@ -11,8 +11,8 @@ use crate::{ChangeKind, Delta, Record, Result};
 
 /// What a row goes back to.
 enum Back {
-    /// These values; still pending if true.
-    To(Record, bool),
+    /// These values.
+    To(Record),
     /// Removed, as accepted.
     Gone,
     /// It was never there.
@@ -30,7 +30,7 @@ impl Engine {
         for Removed { row, mut change } in std::mem::take(&mut self.removed) {
             let uid = row.uid;
             match self.back(uid, &mut change, &mut delta) {
-                Back::To(record, _) => {
+                Back::To(record) => {
                     self.table.put_back(Row { record, ..row });
                     self.keep(uid, change, true);
                 }
@@ -43,7 +43,7 @@ impl Engine {
         for uid in uids {
             let Some(mut change) = self.overlay.remove(&uid) else { continue };
             match self.back(uid, &mut change, &mut delta) {
-                Back::To(record, _) => {
+                Back::To(record) => {
                     if let Some(slot) = self.table.record_mut(uid) {
                         *slot = record;
                     }
@@ -88,7 +88,7 @@ impl Engine {
         self.settle_view();
         let mut delta = Delta::default();
         let steps = match self.back(uid, &mut change, &mut delta) {
-            Back::To(record, _) => {
+            Back::To(record) => {
                 if let Some(slot) = self.table.record_mut(uid) {
                     *slot = record;
                 }
@@ -133,7 +133,7 @@ impl Engine {
                     }
                     delta.put.extend(self.encode_layers(uid, self.order_of(uid), change));
                 }
-                return if kind == ChangeKind::Destroy { Back::Gone } else { Back::To(record, true) };
+                return if kind == ChangeKind::Destroy { Back::Gone } else { Back::To(record) };
             }
             if change.sent.is_none() && self.options.offline_storage {
                 match &change.base {
@@ -144,8 +144,8 @@ impl Engine {
         }
         match (&change.sent, &change.base) {
             (Some(sent), _) if sent.kind == ChangeKind::Destroy => Back::Gone,
-            (Some(sent), _) => Back::To(sent.record.clone(), true),
-            (None, Some(base)) => Back::To(base.clone(), false),
+            (Some(sent), _) => Back::To(sent.record.clone()),
+            (None, Some(base)) => Back::To(base.clone()),
             (None, None) => Back::Never,
         }
     }

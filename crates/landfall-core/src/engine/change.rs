@@ -93,6 +93,7 @@ pub(crate) struct Accepted {
 
 /// All that is known about a changed row.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a row, each with a name of its own")]
 pub(crate) struct Change {
     /// The server's last version; none for a record the server does not know.
     pub(crate) base: Option<Record>,
@@ -111,8 +112,6 @@ pub(crate) struct Change {
     pub(crate) changed: Vec<Text>,
     /// The key and body of a failed try, so that an unchanged body keeps its key.
     pub(crate) tried: Option<(Record, ChangeKind, Text)>,
-    /// The stored copy is out of date.
-    pub(crate) unstored: bool,
 }
 
 impl Change {

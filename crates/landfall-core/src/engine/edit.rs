@@ -41,10 +41,11 @@ impl Engine {
             return model.defaults(self.env.now());
         }
         let mut record = record;
-        if model.id_field() == Some("id") && !record.contains("id") {
-            if let Some(default) = model.default_id() {
-                record.set("id", default);
-            }
+        if model.id_field() == Some("id")
+            && !record.contains("id")
+            && let Some(default) = model.default_id()
+        {
+            record.set("id", default);
         }
         record
     }

@@ -64,7 +64,7 @@ impl GroupNode {
 }
 
 /// Takes a row out of the tree.
-pub(crate) fn remove(groups: &mut Vec<GroupNode>, uid: Uid) -> bool {
+pub(crate) fn remove(groups: &mut [GroupNode], uid: Uid) -> bool {
     for group in groups.iter_mut() {
         let found = match &mut group.items {
             GroupItems::Groups(inner) => remove(inner, uid),
@@ -94,6 +94,8 @@ pub(crate) fn prune(groups: &mut Vec<GroupNode>) {
 /// All rows of the tree in order.
 pub(crate) fn leaves(groups: &[GroupNode]) -> Vec<Uid> {
     let mut out = Vec::new();
-    groups.iter().for_each(|group| group.rows(&mut out));
+    for group in groups {
+        group.rows(&mut out);
+    }
     out
 }

@@ -98,11 +98,11 @@ impl Engine {
         let mut query = self.local_query();
         if self.options.in_place_sort && !query.sort.is_empty() {
             let sort = Query { sort: query.sort.clone(), ..Query::default() };
-            if let View::Rows(positions) = crate::process(&self.table, &sort).view {
-                if !positions.is_sorted() {
-                    self.table.permute(&positions);
-                    self.snapshot_needed = self.options.offline_storage;
-                }
+            if let View::Rows(positions) = crate::process(&self.table, &sort).view
+                && !positions.is_sorted()
+            {
+                self.table.permute(&positions);
+                self.snapshot_needed = self.options.offline_storage;
             }
             query.sort.clear();
         }
@@ -229,7 +229,7 @@ impl Engine {
         if self.options.any_server() || self.table.len() == 0 && !self.has_visible_removals() {
             let params = options.params.clone();
             self.state.replace(options);
-            return self.read(ticket, params);
+            return self.read(ticket, &params);
         }
         let event = Event::new(EventKind::RequestStart).operation(Operation::Read);
         Steps::from([Step::EmitThen(event, Then(Cont::LocalQuery(ticket, Some(Box::new(options)))))])

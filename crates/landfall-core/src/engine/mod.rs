@@ -48,6 +48,7 @@ use table::Table;
 
 /// The state of a data source and everything that changes it.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with a name of its own")]
 pub struct Engine {
     options: Options,
     env: Environment,
@@ -176,7 +177,7 @@ impl Engine {
     pub fn committed(&mut self, then: Then, result: Result<Revision>) -> Steps {
         let stored = result.map(|revision| self.revision = revision);
         match then.0 {
-            Cont::ReadDone(run) => self.read_done(run, stored),
+            Cont::ReadDone(run) => self.read_done(run, &stored),
             Cont::SyncAccepted(plan) => self.sync_accepted(*plan, stored),
             Cont::SyncOffline(plan) => self.offline_accepted(*plan, stored),
             Cont::AckDone(slots) => self.ack_done(&slots, &stored),
@@ -240,8 +241,8 @@ impl Engine {
 
     fn not_restored(&mut self, inner: Cont, error: Error) -> Steps {
         match inner {
-            Cont::ReadSend(run) => self.read_failed(run, error.during("read")),
-            Cont::SyncStart(tickets, _) => self.fail_sync(tickets, error.during("sync")),
+            Cont::ReadSend(run) => self.read_failed(run, &error.during("read")),
+            Cont::SyncStart(tickets, _) => self.fail_sync(tickets, &error.during("sync")),
             Cont::RestoreDone(ticket) => self.restore_done(ticket, Err(error)),
             _ => Steps::new(),
         }

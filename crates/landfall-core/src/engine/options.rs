@@ -6,6 +6,7 @@ use std::{fmt, sync::Arc};
 /// The engine's options. Kendo's names; everything off or absent by default.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "Kendo's options are switches")]
 pub struct Options {
     /// How answers are read and what records look like.
     pub schema: Schema,

@@ -28,18 +28,15 @@ impl Engine {
         let mut items = Vec::new();
         for (offset, record) in records.into_iter().enumerate() {
             let at = index.saturating_add(offset);
-            items.extend(self.push_one(at, record, &mut steps, &mut delta));
+            items.push(self.push_one(at, record, &mut steps, &mut delta));
         }
         Ok(self.pushed(Operation::Create, items, steps, delta))
     }
 
-    fn push_one(&mut self, index: usize, record: Record, steps: &mut Steps, delta: &mut Delta) -> Option<Item> {
+    fn push_one(&mut self, index: usize, record: Record, steps: &mut Steps, delta: &mut Delta) -> Item {
         let record = self.wrap(record);
-        let (_, at, uid) = {
-            let uid = self.next_uid();
-            let at = self.insert_row(index, uid, record.clone());
-            ((), at, uid)
-        };
+        let uid = self.next_uid();
+        let at = self.insert_row(index, uid, record.clone());
         if self.looks_new(&record) {
             self.overlay.insert(uid, Change { base: Some(record.clone()), looks_new: true, ..Change::default() });
         }
@@ -52,7 +49,7 @@ impl Engine {
         self.pushing = true;
         steps.extend(self.edited(Action::Add, None, Some(at), items, 1));
         self.pushing = false;
-        Some(Item { uid, record })
+        Item { uid, record }
     }
 
     /// Takes in newer versions of records; unknown ones are added (R4.38). A pending edit of the same record stays on
@@ -84,7 +81,7 @@ impl Engine {
         if !created.is_empty() {
             let mut items = Vec::new();
             for record in created {
-                items.extend(self.push_one(usize::MAX, record, &mut steps, &mut delta));
+                items.push(self.push_one(usize::MAX, record, &mut steps, &mut delta));
             }
             steps.push_back(Step::Emit(push_event(Operation::Create, items)));
         }
@@ -138,13 +135,13 @@ impl Engine {
         for record in records {
             let record = self.wrap(record);
             let Some(id) = self.id_of(&record) else { continue };
-            if let Some(uid) = self.find_id(&id) {
-                if let Some((at, removed)) = self.take_out(uid) {
-                    last = Some(at);
-                    items.insert(0, Item { uid, record: removed });
-                    self.total = Some(self.current_total().saturating_sub(1));
-                    self.pristine_total = self.pristine_total.map(|total| total.saturating_sub(1));
-                }
+            if let Some(uid) = self.find_id(&id)
+                && let Some((at, removed)) = self.take_out(uid)
+            {
+                last = Some(at);
+                items.insert(0, Item { uid, record: removed });
+                self.total = Some(self.current_total().saturating_sub(1));
+                self.pristine_total = self.pristine_total.map(|total| total.saturating_sub(1));
             }
             // Whatever was pending for it has no target any more.
             let gone: Vec<Uid> = self

@@ -17,7 +17,7 @@ use crate::{
 
 /// One read, with everybody who waits for it.
 #[derive(Debug)]
-pub struct ReadRun {
+pub(crate) struct ReadRun {
     pub(crate) tickets: Vec<Ticket>,
     pub(crate) params: Record,
 }
@@ -38,8 +38,8 @@ impl ReadQueue {
 
 impl Engine {
     /// Reads from the service, or from the storage while offline. `extra` adds to or replaces Kendo's parameters.
-    pub fn read(&mut self, ticket: Ticket, extra: Record) -> Steps {
-        let mut run = ReadRun { tickets: vec![ticket], params: self.params(&extra) };
+    pub fn read(&mut self, ticket: Ticket, extra: &Record) -> Steps {
+        let mut run = ReadRun { tickets: vec![ticket], params: self.params(extra) };
         if self.reads.running.is_some() {
             // A read that is replaced settles with the one that replaces it (C35).
             if let Some(old) = self.reads.waiting.take() {
@@ -87,7 +87,7 @@ impl Engine {
                 "offline, and there is no offline storage to read from; go online or set one",
             )
             .during("read");
-            steps.extend(self.read_failed(run, error));
+            steps.extend(self.read_failed(run, &error));
         }
         steps
     }
@@ -95,7 +95,7 @@ impl Engine {
     pub(crate) fn read_send(&mut self, run: ReadRun) -> Steps {
         if !self.options.offers.contains(Operation::Read) {
             let error = Error::new(ErrorKind::Config, "the transport does not offer reads").during("read");
-            return self.read_failed(run, error);
+            return self.read_failed(run, &error);
         }
         let id = self.next_number();
         let mut request = Request::read(run.params.clone());
@@ -118,12 +118,12 @@ impl Engine {
     pub(crate) fn read_answered(&mut self, run: ReadRun, reply: Result<Reply>) -> Steps {
         let reply = match reply {
             Ok(reply) => reply,
-            Err(error) => return self.read_failed(run, error.during("read")),
+            Err(error) => return self.read_failed(run, &error.during("read")),
         };
         // Decoded once; event and data share the result.
         let body = match reply.body.decode() {
             Ok(body) => body,
-            Err(error) => return self.read_failed(run, error.during("read")),
+            Err(error) => return self.read_failed(run, &error.during("read")),
         };
         let mut event = Event::new(EventKind::RequestEnd).operation(Operation::Read);
         event.request = self.reads.running;
@@ -135,7 +135,7 @@ impl Engine {
     }
 
     /// A read that failed: queue first, then the events, then the promise (R9.8).
-    pub(crate) fn read_failed(&mut self, run: ReadRun, error: Error) -> Steps {
+    pub(crate) fn read_failed(&mut self, run: ReadRun, error: &Error) -> Steps {
         let mut end = Event::new(EventKind::RequestEnd);
         end.request = self.reads.running;
         let mut steps = self.release();
@@ -147,7 +147,7 @@ impl Engine {
     }
 
     /// The answer was readable, but refused or nonsense: the data stays as it was.
-    fn read_refused(&mut self, run: ReadRun, error: Error) -> Steps {
+    fn read_refused(&mut self, run: ReadRun, error: &Error) -> Steps {
         let mut event = Event::new(EventKind::Error);
         event.error = Some(error.clone());
         let mut steps = Steps::from([Step::Emit(event)]);
@@ -173,18 +173,18 @@ impl Engine {
         });
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => return self.read_refused(run, error.during("read")),
+            Err(error) => return self.read_refused(run, &error.during("read")),
         };
         if let Some(errors) = answer.errors {
             let error =
                 Error::new(ErrorKind::Rejected, "the service answered with errors").during("read").saying(errors);
-            return self.read_refused(run, error);
+            return self.read_refused(run, &error);
         }
         self.total = answer.total;
-        if let (Some(size), Some(total)) = (self.state.page_size, answer.total) {
-            if size > total {
-                self.state.page_size = Some(self.options.page_size.filter(|given| *given > total).unwrap_or(total));
-            }
+        if let (Some(size), Some(total)) = (self.state.page_size, answer.total)
+            && size > total
+        {
+            self.state.page_size = Some(self.options.page_size.filter(|given| *given > total).unwrap_or(total));
         }
         if self.options.server_aggregates {
             self.aggregates = answer.aggregates.clone().unwrap_or_default();
@@ -198,11 +198,11 @@ impl Engine {
         self.snapshot_needed = self.options.offline_storage;
         match self.commit(crate::Delta::default(), Cont::Nothing) {
             Some(Step::Commit(delta, _)) => Steps::from([Step::Commit(delta, Then(Cont::ReadDone(run)))]),
-            _ => self.read_done(run, Ok(())),
+            _ => self.read_done(run, &Ok(())),
         }
     }
 
-    pub(crate) fn read_done(&mut self, run: ReadRun, stored: Result<()>) -> Steps {
+    pub(crate) fn read_done(&mut self, run: ReadRun, stored: &Result<()>) -> Steps {
         self.touch();
         if !self.options.server_aggregates {
             self.settle_view();
@@ -210,7 +210,7 @@ impl Engine {
         let mut change = Event::new(EventKind::Change);
         change.items = self.view_items();
         let mut steps = Steps::from([Step::Emit(change)]);
-        if let Err(error) = &stored {
+        if let Err(error) = stored {
             self.snapshot_needed = true;
             let mut event = Event::new(EventKind::Error);
             event.error = Some(error.clone());
@@ -227,7 +227,7 @@ impl Engine {
     pub(crate) fn read_loaded(&mut self, run: ReadRun, state: Result<StoredState>) -> Steps {
         let state = match state {
             Ok(state) => state,
-            Err(error) => return self.read_failed(run, error.during("read")),
+            Err(error) => return self.read_failed(run, &error.during("read")),
         };
         let mut event = Event::new(EventKind::RequestEnd).operation(Operation::Read);
         event.request = self.reads.running;
@@ -244,14 +244,14 @@ impl Engine {
         }
         let restored = match self.decode(&state) {
             Ok(restored) => restored,
-            Err(error) => return self.read_refused(run, error.during("read")),
+            Err(error) => return self.read_refused(run, &error.during("read")),
         };
         self.show(restored);
         self.loaded = true;
         self.revision = state.revision;
         self.from_store = true;
         self.clamp_page();
-        self.read_done(run, Ok(()))
+        self.read_done(run, &Ok(()))
     }
 
     /// Offline, a page beyond what is stored shows the last one.
@@ -314,7 +314,7 @@ impl Engine {
         self.appended.clear();
         self.ids = None;
         let whole = !self.options.server_paging && !self.options.server_filtering;
-        let (records, tree) = self.flatten(answer);
+        let (records, tree) = Self::flatten(answer);
         let first = self.reserve(records.len());
         for (offset, record) in (0_u64..).zip(&records) {
             if self.looks_new(record) {
@@ -395,15 +395,16 @@ impl Engine {
                 }
                 (None, ChangeKind::Destroy) => self.removed.push(Removed { row, change }),
                 (None, _) => {
-                    if whole && change.sent.is_none() {
-                        if let Some(accepted) = &mut change.accepted {
-                            accepted.standing = Standing::Quarantined;
-                            accepted.failure = Some(super::change::Failure {
-                                message: "conflict: the record is gone on the server".to_owned(),
-                                status: None,
-                                body: None,
-                            });
-                        }
+                    if whole
+                        && change.sent.is_none()
+                        && let Some(accepted) = &mut change.accepted
+                    {
+                        accepted.standing = Standing::Quarantined;
+                        accepted.failure = Some(super::change::Failure {
+                            message: "conflict: the record is gone on the server".to_owned(),
+                            status: None,
+                            body: None,
+                        });
                     }
                     self.parked.push(Removed { row, change });
                 }
@@ -421,9 +422,10 @@ impl Engine {
     /// Re-applies what was changed since the old base on a new one. Gives what the row shows.
     fn rebase(&self, change: &mut Change, shown: &Record, fresh: &Record) -> Record {
         let was = change.base.clone();
-        let over = |now: &Record, changed: &[crate::Text]| match &was {
-            Some(was) => carry_over(was, now, fresh),
-            None => {
+        let over = |now: &Record, changed: &[crate::Text]| {
+            if let Some(was) = &was {
+                carry_over(was, now, fresh)
+            } else {
                 // No base is known (imported from Kendo): the fields that were changed win, all if that is not known.
                 let mut out = fresh.clone();
                 for name in changed {
@@ -453,7 +455,7 @@ impl Engine {
         record
     }
 
-    fn flatten(&self, answer: ReadAnswer) -> (Vec<Record>, Option<Vec<ServerGroup>>) {
+    fn flatten(answer: ReadAnswer) -> (Vec<Record>, Option<Vec<ServerGroup>>) {
         match answer.groups {
             None => (answer.rows, None),
             Some(groups) => {

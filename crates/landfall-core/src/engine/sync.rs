@@ -96,7 +96,7 @@ impl Engine {
     pub(crate) fn sync_start(&mut self, tickets: Vec<Ticket>, explicit: bool) -> Steps {
         let has_model = self.options.schema.model().is_some();
         if self.online && !has_model {
-            return self.end_sync(tickets, Ok(SyncReport::default()), Steps::new());
+            return self.end_sync(tickets, &Ok(SyncReport::default()), Steps::new());
         }
         if self.options.offline_storage {
             if !self.loaded {
@@ -109,14 +109,14 @@ impl Engine {
                     ErrorKind::Config,
                     "an offline storage accepts edits only with an id field: name it in the model; until then it is a read cache",
                 );
-                return self.end_sync(tickets, Err(error.during("sync")), Steps::new());
+                return self.end_sync(tickets, &Err(error.during("sync")), Steps::new());
             }
         }
         if !self.online {
             return self.sync_offline(tickets);
         }
         if let Some(error) = self.missing_operation(explicit) {
-            return self.end_sync(tickets, Err(error), Steps::new());
+            return self.end_sync(tickets, &Err(error), Steps::new());
         }
         let (plan, delta) = self.accept(tickets, true, explicit);
         self.gate = true;
@@ -143,7 +143,7 @@ impl Engine {
     pub(crate) fn offline_accepted(&mut self, plan: Plan, stored: Result<()>) -> Steps {
         if let Err(error) = stored {
             let tickets = self.undo(plan);
-            return self.end_sync(tickets, Err(error.during("sync")), Steps::new());
+            return self.end_sync(tickets, &Err(error.during("sync")), Steps::new());
         }
         self.settle_total();
         self.touch();
@@ -151,7 +151,7 @@ impl Engine {
         event.action = Some(Action::Sync);
         event.items = self.view_items();
         let report = SyncReport { stored: plan.stored, ..SyncReport::default() };
-        self.end_sync(plan.tickets, Ok(report), Steps::from([Step::Emit(event)]))
+        self.end_sync(plan.tickets, &Ok(report), Steps::from([Step::Emit(event)]))
     }
 
     /// An operation that is needed and not offered: nothing is sent at all (C30).
@@ -204,7 +204,7 @@ impl Engine {
             let kind = if change.is_new() && change.sent.is_none() { ChangeKind::Create } else { ChangeKind::Update };
             let mut touched = self.accept_one(&mut change, kind, &record, online);
             if online {
-                touched |= self.freeze(uid, &mut change, explicit, shared.as_ref(), &mut plan);
+                touched |= Self::freeze(uid, &mut change, explicit, shared.as_ref(), &mut plan);
             }
             if touched {
                 plan.stored += 1;
@@ -230,7 +230,7 @@ impl Engine {
             let record = gone.row.record.clone();
             let mut touched = self.accept_one(&mut gone.change, ChangeKind::Destroy, &record, online);
             if online {
-                touched |= self.freeze(uid, &mut gone.change, explicit, shared.as_ref(), &mut plan);
+                touched |= Self::freeze(uid, &mut gone.change, explicit, shared.as_ref(), &mut plan);
             }
             if touched {
                 plan.stored += 1;
@@ -248,7 +248,7 @@ impl Engine {
             for at in 0..self.parked.len() {
                 let Some(mut parked) = self.parked.get(at).cloned() else { continue };
                 let before = parked.change.clone();
-                if self.freeze(parked.row.uid, &mut parked.change, explicit, shared.as_ref(), &mut plan) {
+                if Self::freeze(parked.row.uid, &mut parked.change, explicit, shared.as_ref(), &mut plan) {
                     plan.undo.push((parked.row.uid, before));
                     delta.put.extend(self.encode_layers(parked.row.uid, parked.row.order, &parked.change));
                 }
@@ -265,12 +265,12 @@ impl Engine {
         let never = change.accepted.is_none() && change.sent.is_none();
         let wanted = change.draft || never && change.is_new();
         if !wanted {
-            if let (false, Some(accepted)) = (online, &mut change.accepted) {
-                if accepted.offline.is_none() {
-                    // A sync while offline turns online into offline.
-                    accepted.offline = Some(Box::new((accepted.kind, accepted.record.clone())));
-                    return true;
-                }
+            if let (false, Some(accepted)) = (online, &mut change.accepted)
+                && accepted.offline.is_none()
+            {
+                // A sync while offline turns online into offline.
+                accepted.offline = Some(Box::new((accepted.kind, accepted.record.clone())));
+                return true;
             }
             return false;
         }
@@ -304,14 +304,7 @@ impl Engine {
     }
 
     /// Freezes what is about to be sent. Gives whether the stored form changed.
-    fn freeze(
-        &self,
-        uid: Uid,
-        change: &mut Change,
-        explicit: bool,
-        shared: Option<&(u64, Text)>,
-        plan: &mut Plan,
-    ) -> bool {
+    fn freeze(uid: Uid, change: &mut Change, explicit: bool, shared: Option<&(u64, Text)>, plan: &mut Plan) -> bool {
         if let Some(sent) = &change.sent {
             plan.send.push((sent.kind, uid));
             return false;
@@ -377,7 +370,7 @@ impl Engine {
     pub(crate) fn sync_accepted(&mut self, plan: Plan, stored: Result<()>) -> Steps {
         if let Err(error) = stored {
             let tickets = self.undo(plan);
-            return self.end_sync(tickets, Err(error.during("sync")), Steps::new());
+            return self.end_sync(tickets, &Err(error.during("sync")), Steps::new());
         }
         let queue = self.parcels(&plan.send);
         let mut run = self.sync.take().unwrap_or_default();
@@ -548,13 +541,12 @@ impl Engine {
         if let Some(slot) = self.slot(at) {
             slot.state = SlotState::Answered;
         }
-        match self.commit(delta, Cont::AckDone(vec![at])) {
-            Some(step) => Steps::from([step, Step::Run(Then(Cont::SyncNext))]),
-            None => {
-                let mut steps = self.ack_done(&[at], &Ok(()));
-                steps.push_back(Step::Run(Then(Cont::SyncNext)));
-                steps
-            }
+        if let Some(step) = self.commit(delta, Cont::AckDone(vec![at])) {
+            Steps::from([step, Step::Run(Then(Cont::SyncNext))])
+        } else {
+            let mut steps = self.ack_done(&[at], &Ok(()));
+            steps.push_back(Step::Run(Then(Cont::SyncNext)));
+            steps
         }
     }
 
@@ -591,12 +583,11 @@ impl Engine {
                 .accepted
                 .as_ref()
                 .is_some_and(|accepted| accepted.record.same(&sent.record) && accepted.kind == sent.kind)
+                && let Some(accepted) = &mut change.accepted
             {
-                if let Some(accepted) = &mut change.accepted {
-                    accepted.standing = Standing::InDoubt;
-                    accepted.attempts = sent.attempts;
-                    accepted.failure = Some(failure.clone());
-                }
+                accepted.standing = Standing::InDoubt;
+                accepted.attempts = sent.attempts;
+                accepted.failure = Some(failure.clone());
             }
             change.sent = Some(Sent { in_doubt: true, in_flight: false, failure: Some(failure), ..sent });
         } else if storage {
@@ -625,10 +616,11 @@ impl Engine {
             change.accepted = None;
             change.draft = true;
         }
-        if let (Some(shown), Some(below)) = (shown, change.below()) {
-            if storage && *below == shown {
-                change.draft = false;
-            }
+        if let (Some(shown), Some(below)) = (shown, change.below())
+            && storage
+            && *below == shown
+        {
+            change.draft = false;
         }
         let change = self.change(uid)?.clone();
         delta.put.extend(self.encode_layers(uid, self.order_of(uid), &change));
@@ -733,7 +725,7 @@ impl Engine {
         let rows = self.matched(uids, answer.rows);
         let mut first = None;
         for (uid, row) in uids.iter().zip(rows) {
-            let result = self.acknowledge(*uid, row, delta);
+            let result = self.acknowledge(*uid, row.as_ref(), delta);
             match result {
                 Ok(outcome) => outcomes.extend(outcome),
                 Err(error) => {
@@ -771,21 +763,21 @@ impl Engine {
         (0..uids.len()).map(|at| rows.get(at).cloned()).collect()
     }
 
-    fn acknowledge(&mut self, uid: Uid, row: Option<Record>, delta: &mut Delta) -> Result<Option<ChangeOutcome>> {
+    fn acknowledge(&mut self, uid: Uid, row: Option<&Record>, delta: &mut Delta) -> Result<Option<ChangeOutcome>> {
         let shown = self.table.get(uid).map(|row| row.record.clone());
         let Some(sent) = self.change(uid).and_then(|change| change.sent.clone()) else { return Ok(None) };
         let mut record = sent.record.clone();
         if sent.kind != ChangeKind::Destroy {
             let sent_id = self.id_of(&sent.record);
-            let answered_id = row.as_ref().and_then(|row| self.id_of(row));
-            if let (ChangeKind::Update, Some(was), Some(now)) = (sent.kind, &sent_id, &answered_id) {
-                if was.to_text() != now.to_text() {
-                    return Err(Error::new(ErrorKind::Conflict, "the answer is about another record")
-                        .with("sent", was.to_text())
-                        .with("answered", now.to_text()));
-                }
+            let answered_id = row.and_then(|row| self.id_of(row));
+            if let (ChangeKind::Update, Some(was), Some(now)) = (sent.kind, &sent_id, &answered_id)
+                && was.to_text() != now.to_text()
+            {
+                return Err(Error::new(ErrorKind::Conflict, "the answer is about another record")
+                    .with("sent", was.to_text())
+                    .with("answered", now.to_text()));
             }
-            if let Some(row) = &row {
+            if let Some(row) = row {
                 for (name, value) in row.iter().filter(|(name, _)| *name != "__state__") {
                     record.set(name, value.clone());
                 }
@@ -857,10 +849,8 @@ impl Engine {
             gone.row.record = carry_over(&sent.record, &gone.row.record, &record);
         }
         self.ids = None;
-        if followed {
-            if let Some(run) = &mut self.sync {
-                run.follow.push(uid);
-            }
+        if followed && let Some(run) = &mut self.sync {
+            run.follow.push(uid);
         }
         if self.overlay.get(&uid).is_some_and(Change::is_idle) {
             self.overlay.remove(&uid);
@@ -895,7 +885,7 @@ impl Engine {
             for uid in follow {
                 let Some(mut change) = self.change(uid).cloned() else { continue };
                 let before = change.clone();
-                if self.freeze(uid, &mut change, true, None, &mut plan) {
+                if Self::freeze(uid, &mut change, true, None, &mut plan) {
                     delta.put.extend(self.encode_layers(uid, self.order_of(uid), &change));
                     plan.undo.push((uid, before));
                     if let Some(slot) = self.change_mut(uid) {
@@ -942,7 +932,7 @@ impl Engine {
         if report.is_success() {
             steps.push_back(Step::Emit(Event::new(EventKind::Sync)));
         }
-        self.end_sync(run.tickets, Ok(report), steps)
+        self.end_sync(run.tickets, &Ok(report), steps)
     }
 
     /// The total that cancelling goes back to: without what is not accepted.
@@ -955,7 +945,7 @@ impl Engine {
     }
 
     /// Settles the promises of a sync and starts the next one that waits.
-    fn end_sync(&mut self, tickets: Vec<Ticket>, result: Result<SyncReport>, mut steps: Steps) -> Steps {
+    fn end_sync(&mut self, tickets: Vec<Ticket>, result: &Result<SyncReport>, mut steps: Steps) -> Steps {
         steps.extend(
             tickets
                 .into_iter()
@@ -976,8 +966,8 @@ impl Engine {
     }
 
     /// A sync that could not even start.
-    pub(crate) fn fail_sync(&mut self, tickets: Vec<Ticket>, error: Error) -> Steps {
-        self.end_sync(tickets, Err(error), Steps::new())
+    pub(crate) fn fail_sync(&mut self, tickets: Vec<Ticket>, error: &Error) -> Steps {
+        self.end_sync(tickets, &Err(error.clone()), Steps::new())
     }
 
     /// Whether reads have to wait with their rows: an acceptance is being stored.

@@ -173,6 +173,7 @@ impl crate::Rows for Table {
     }
 
     fn record(&self, index: usize) -> &Record {
-        &self.rows[index].record
+        static NONE: std::sync::LazyLock<Record> = std::sync::LazyLock::new(Record::new);
+        self.rows.get(index).map_or(&NONE, |row| &row.record)
     }
 }

@@ -259,10 +259,12 @@ impl Field {
             return false;
         }
         match (self.kind, value) {
-            (FieldType::Object | FieldType::Default, _) | (_, Value::Null) => true,
+            (FieldType::Object | FieldType::Default, _)
+            | (_, Value::Null)
+            | (FieldType::Boolean, Value::Bool(_))
+            | (FieldType::Date, Value::Date(_)) => true,
             (FieldType::Number, Value::Number(number)) => !number.is_nan(),
             (FieldType::String, Value::String(text)) => !text.eq_ignore_ascii_case("null"),
-            (FieldType::Boolean, Value::Bool(_)) | (FieldType::Date, Value::Date(_)) => true,
             _ => false,
         }
     }

@@ -52,10 +52,11 @@ fn numeric_prefix(text: &str) -> Option<crate::Number> {
         }
     }
     let prefix = text.get(..at)?;
-    if mantissa == whole && at == whole {
-        if let Ok(integer) = prefix.strip_prefix('+').unwrap_or(prefix).parse::<i64>() {
-            return Some(integer.into());
-        }
+    if mantissa == whole
+        && at == whole
+        && let Ok(integer) = prefix.strip_prefix('+').unwrap_or(prefix).parse::<i64>()
+    {
+        return Some(integer.into());
     }
     let trimmed = prefix.strip_prefix('+').unwrap_or(prefix);
     let trimmed = trimmed.strip_suffix('.').unwrap_or(trimmed);
@@ -83,11 +84,11 @@ fn number_text(text: &str) -> Option<crate::Number> {
         return None;
     }
     let mut negative = false;
-    if rest.contains('$') {
-        if let Some(inner) = rest.strip_prefix("($").and_then(|tail| tail.strip_suffix(')')) {
-            rest = inner.to_owned();
-            negative = true;
-        }
+    if rest.contains('$')
+        && let Some(inner) = rest.strip_prefix("($").and_then(|tail| tail.strip_suffix(')'))
+    {
+        rest = inner.to_owned();
+        negative = true;
     }
     let percent = rest.contains('%');
     if percent {
