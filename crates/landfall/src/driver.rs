@@ -115,7 +115,6 @@ impl Driver {
                     Done::Wait(Step::Send(id, request)) => self.send(id, request).await,
                     Done::Wait(Step::Load(then)) => self.calls.push_back(StoreCall::Load(then)),
                     Done::Wait(Step::Commit(delta, then)) => self.calls.push_back(StoreCall::Commit(delta, then)),
-                    Done::Wait(_) => {}
                 }
             }
             let Some((id, reply)) = self.answers.pop_front() else { return };
