@@ -236,6 +236,16 @@ fn header(line: &[u8]) -> Result<(&str, Result<AnyHeader<'_>>)> {
     Ok((line, header))
 }
 
+/// Whether a torn end begins with a whole line that lacks nothing but its end: then it is not the one line that was under
+/// way, but an acknowledged one and more.
+fn hides_a_line(torn: &[u8]) -> bool {
+    memchr::memmem::find_iter(torn, MARK)
+        .filter(|at| at + SEAL < torn.len())
+        // A record may hold the same letters; it does not hold many of them.
+        .take(64)
+        .any(|at| torn.get(..at + SEAL).and_then(unseal).is_some())
+}
+
 /// What a file holds.
 #[derive(Debug)]
 pub(crate) struct Image {
@@ -312,6 +322,9 @@ pub(crate) fn read(key: &str, bytes: &[u8]) -> Result<Image> {
         log.apply(line)?;
         last = Some(length as u64);
         length = lines.at;
+    }
+    if hides_a_line(bytes.get(length..).unwrap_or_default()) {
+        return Err(damaged("the end of a line is damaged"));
     }
     let state = log.into_state(revision);
     Ok(Image { state, snapshot: snapshot as u64, length: length as u64, last })
