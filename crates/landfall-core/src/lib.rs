@@ -6,12 +6,11 @@
 
 mod date;
 mod engine;
-mod stubs;
-pub use stubs::*;
 mod error;
 mod json;
 mod number;
 mod path;
+mod query;
 mod record;
 mod request;
 mod schema;
@@ -27,6 +26,10 @@ pub use engine::{
 pub use error::{Applied, Error, ErrorKind, Result};
 pub use number::Number;
 pub use path::Path;
+pub use query::{
+    Aggregate, AggregateFunction, Direction, Filter, Group, GroupOrder, Operator, Processed, Query, RecordOrder, Rows,
+    Sort, View, ViewGroup, aggregates, process,
+};
 pub use record::Record;
 pub use request::{Body, Operation, OutgoingRow, Reply, Request};
 pub use schema::{

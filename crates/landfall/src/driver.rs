@@ -109,12 +109,11 @@ impl Driver {
         loop {
             while let Some(step) = self.steps.pop_front() {
                 match self.shared.perform_one(step) {
-                    Done::Nothing
-                    | Done::Wait(Step::Emit(_) | Step::EmitThen(..) | Step::Run(_) | Step::Settle(..)) => {}
                     Done::More(more) => self.prepend(more),
                     Done::Wait(Step::Send(id, request)) => self.send(id, request).await,
                     Done::Wait(Step::Load(then)) => self.calls.push_back(StoreCall::Load(then)),
                     Done::Wait(Step::Commit(delta, then)) => self.calls.push_back(StoreCall::Commit(delta, then)),
+                    Done::Nothing | Done::Wait(_) => {}
                 }
             }
             let Some((id, reply)) = self.answers.pop_front() else { return };

@@ -1,0 +1,218 @@
+//! JavaScript's comparisons, as far as filters need them (R7.19-R7.34).
+//!
+//! Owns coercion. Never knows operators or records.
+
+use crate::{Number, Value};
+use std::{borrow::Cow, cmp::Ordering};
+
+/// A value as a comparison sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Operand<'a> {
+    Undefined,
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(&'a str),
+    Date(i64),
+    /// A list or an object.
+    Other(&'a Value),
+}
+
+impl<'a> From<Option<&'a Value>> for Operand<'a> {
+    fn from(value: Option<&'a Value>) -> Self {
+        match value {
+            None => Self::Undefined,
+            Some(Value::Null) => Self::Null,
+            Some(Value::Bool(value)) => Self::Bool(*value),
+            Some(Value::Number(value)) => Self::Number(*value),
+            Some(Value::String(text)) => Self::Text(text),
+            Some(Value::Date(date)) => Self::Date(date.millis()),
+            Some(value) => Self::Other(value),
+        }
+    }
+}
+
+impl<'a> Operand<'a> {
+    pub(crate) fn is_missing(self) -> bool {
+        matches!(self, Self::Undefined | Self::Null)
+    }
+
+    /// JavaScript's `String(value)`; dates as ISO text (Q52).
+    pub(crate) fn to_text(self) -> Cow<'a, str> {
+        match self {
+            Self::Undefined => Cow::Borrowed("undefined"),
+            Self::Null => Cow::Borrowed("null"),
+            Self::Bool(value) => Cow::Borrowed(if value { "true" } else { "false" }),
+            Self::Number(value) => Cow::Owned(value.to_string()),
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Date(millis) => Cow::Owned(crate::Date::from_millis(millis).to_string()),
+            Self::Other(value) => Cow::Owned(value.to_text().as_str().to_owned()),
+        }
+    }
+
+    fn to_number(self) -> Number {
+        match self {
+            Self::Undefined => Number::from(f64::NAN),
+            Self::Null => Number::from(0_i64),
+            Self::Bool(value) => Number::from(i64::from(value)),
+            Self::Number(value) => value,
+            Self::Text(text) => text_to_number(text),
+            Self::Date(millis) => Number::from(millis),
+            Self::Other(value) => text_to_number(&value.to_text()),
+        }
+    }
+}
+
+/// `a === b`. Lists, objects and dates are never one and the same thing here.
+pub(crate) fn strictly_equal(a: Operand<'_>, b: Operand<'_>) -> bool {
+    match (a, b) {
+        (Operand::Undefined, Operand::Undefined) | (Operand::Null, Operand::Null) => true,
+        (Operand::Bool(a), Operand::Bool(b)) => a == b,
+        (Operand::Number(a), Operand::Number(b)) => a == b,
+        (Operand::Text(a), Operand::Text(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// `a == b`.
+pub(crate) fn loosely_equal(a: Operand<'_>, b: Operand<'_>) -> bool {
+    match (a, b) {
+        (Operand::Undefined | Operand::Null, _) | (_, Operand::Undefined | Operand::Null) => {
+            a.is_missing() && b.is_missing()
+        }
+        (Operand::Other(_) | Operand::Date(_), Operand::Other(_) | Operand::Date(_)) => false,
+        // A date turns into a text that nobody writes into a filter.
+        (Operand::Date(_), _) | (_, Operand::Date(_)) => false,
+        (Operand::Other(a), b) => loosely_equal(Operand::Text(&a.to_text()), b),
+        (a, Operand::Other(b)) => loosely_equal(a, Operand::Text(&b.to_text())),
+        (Operand::Text(a), Operand::Text(b)) => a == b,
+        _ => a.to_number() == b.to_number(),
+    }
+}
+
+/// The order that `<` and `>` see; `None` when one of them is not a number.
+pub(crate) fn relation(a: Operand<'_>, b: Operand<'_>) -> Option<Ordering> {
+    match (a, b) {
+        (Operand::Text(a), Operand::Text(b)) => Some(by_utf16(a, b)),
+        (Operand::Other(a), _) => relation(Operand::Text(&a.to_text()), b),
+        (_, Operand::Other(b)) => relation(a, Operand::Text(&b.to_text())),
+        _ => a.to_number().partial_cmp(&b.to_number()),
+    }
+}
+
+/// By UTF-16 code units, as JavaScript orders texts.
+pub(crate) fn by_utf16(a: &str, b: &str) -> Ordering {
+    if a.is_ascii() || b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+}
+
+/// JavaScript's `Number(text)`.
+pub(crate) fn text_to_number(text: &str) -> Number {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    if text.is_empty() {
+        return Number::from(0_i64);
+    }
+    for (prefixes, radix) in [(["0x", "0X"], 16), (["0o", "0O"], 8), (["0b", "0B"], 2)] {
+        if let Some(digits) = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)) {
+            let plain = digits.chars().all(|c| c.is_digit(radix));
+            let value = if plain { u64::from_str_radix(digits, radix).ok() } else { None };
+            return value.map_or(Number::from(f64::NAN), Number::from);
+        }
+    }
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if unsigned == "Infinity" {
+        return Number::from(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY });
+    }
+    // Rust also reads "inf" and "nan"; JavaScript does not.
+    if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return Number::from(f64::NAN);
+    }
+    if let Ok(whole) = text.parse::<i64>() {
+        return Number::from(whole);
+    }
+    Number::from(text.parse::<f64>().unwrap_or(f64::NAN))
+}
+
+/// How texts are lower-cased (R7.24).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lower {
+    /// The mapping of Unicode, the same everywhere.
+    Plain,
+    /// Turkish and Azeri: I becomes dotless.
+    Turkic,
+    /// Lithuanian: i keeps its dot below accents.
+    Lithuanian,
+}
+
+impl Lower {
+    /// By a language tag such as `tr-TR`.
+    pub(crate) fn of(locale: Option<&str>) -> Self {
+        let language = locale.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or_default();
+        if language.eq_ignore_ascii_case("tr") || language.eq_ignore_ascii_case("az") {
+            Self::Turkic
+        } else if language.eq_ignore_ascii_case("lt") {
+            Self::Lithuanian
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// The text in lower case, in `scratch` when it has to change.
+    pub(crate) fn apply<'a>(self, text: &'a str, scratch: &'a mut String) -> &'a str {
+        if text.is_ascii() {
+            if !text.bytes().any(|b| b.is_ascii_uppercase()) {
+                return text;
+            }
+            if self != Self::Turkic {
+                scratch.clear();
+                scratch.push_str(text);
+                scratch.make_ascii_lowercase();
+                return scratch;
+            }
+        }
+        *scratch = match self {
+            Self::Plain => text.to_lowercase(),
+            Self::Turkic => turkic(text).to_lowercase(),
+            Self::Lithuanian => lithuanian(text).to_lowercase(),
+        };
+        scratch
+    }
+}
+
+/// I without a dot, and capital I with a dot, brought to small letters.
+fn turkic(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            'I' if chars.peek() == Some(&'\u{307}') => {
+                chars.next();
+                out.push('i');
+            }
+            'I' => out.push('ı'),
+            'İ' => out.push('i'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// I and J with an accent above, brought to small letters that keep their dot.
+fn lithuanian(text: &str) -> String {
+    let above =
+        |c: &char| matches!(c, '\u{300}'..='\u{314}' | '\u{33d}'..='\u{344}' | '\u{346}' | '\u{34a}'..='\u{34c}');
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            'Ì' => out.push_str("i\u{307}\u{300}"),
+            'Í' => out.push_str("i\u{307}\u{301}"),
+            'Ĩ' => out.push_str("i\u{307}\u{303}"),
+            'I' | 'J' | 'Į' if chars.peek().is_some_and(above) => {
+                out.extend(c.to_lowercase());
+                out.push('\u{307}');
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,159 @@
+//! Filters made ready for one pass over many records.
+//!
+//! Owns the meaning of operators (R7.19-R7.34 with the differences C26, C27 and Q44).
+
+use super::{
+    field::FieldReader,
+    filter::{Condition, Filter, Logic, Node, Predicate},
+    js::{Lower, Operand, loosely_equal, relation, strictly_equal, text_to_number},
+    operator::Operator,
+};
+use crate::{Number, Record, Value};
+use memchr::memmem::Finder;
+use std::cmp::Ordering;
+
+/// A filter with its values prepared and its fields remembered.
+pub(crate) enum Matcher<'f> {
+    Condition(Box<Test<'f>>),
+    Group(Logic, Vec<Self>),
+    Custom(&'f Predicate),
+}
+
+impl<'f> Matcher<'f> {
+    /// For the whole filter of a query: an empty group lets everything pass (R7.15).
+    pub(crate) fn whole(filter: &'f Filter, locale: Option<&str>) -> Self {
+        match &filter.0 {
+            Node::Group { filters, .. } if filters.is_empty() => Self::Group(Logic::And, Vec::new()),
+            _ => Self::new(filter, Lower::of(locale)),
+        }
+    }
+
+    fn new(filter: &'f Filter, lower: Lower) -> Self {
+        match &filter.0 {
+            Node::Condition(condition) => Self::Condition(Box::new(Test::new(condition, lower))),
+            Node::Group { logic, filters, .. } => {
+                Self::Group(*logic, filters.iter().map(|filter| Self::new(filter, lower)).collect())
+            }
+            Node::Custom(passes) => Self::Custom(passes.as_ref()),
+        }
+    }
+
+    pub(crate) fn passes(&mut self, record: &Record) -> bool {
+        match self {
+            Self::Condition(test) => test.passes(record),
+            Self::Group(Logic::And, parts) => parts.iter_mut().all(|part| part.passes(record)),
+            Self::Group(Logic::Or, parts) => parts.iter_mut().any(|part| part.passes(record)),
+            Self::Custom(passes) => passes(record),
+        }
+    }
+}
+
+/// The value of a condition, as the item's value is compared with it.
+enum Wanted<'f> {
+    /// Neither side is converted (R7.19, R7.23).
+    Plain(Option<&'f Value>),
+    /// Dates become milliseconds (R7.20, R7.22).
+    Millis(Number),
+    /// Texts in one case, numbers as text (R7.21).
+    Text(String),
+}
+
+/// One condition.
+pub(crate) struct Test<'f> {
+    reader: FieldReader,
+    operator: Operator,
+    wanted: Wanted<'f>,
+    /// How the item's text is lower-cased; not at all when case matters.
+    lower: Option<Lower>,
+    /// The wanted value as text, for operators on texts.
+    needle: Finder<'static>,
+    scratch: String,
+}
+
+impl<'f> Test<'f> {
+    fn new(condition: &'f Condition, lower: Lower) -> Self {
+        let lower = condition.ignore_case.then_some(lower);
+        let wanted = match &condition.value {
+            Some(Value::Date(date)) => Wanted::Millis(Number::from(date.millis())),
+            Some(Value::String(text)) => match old_date(text) {
+                Some(millis) => Wanted::Millis(millis),
+                None => Wanted::Text(lower.map_or_else(
+                    || text.as_str().to_owned(),
+                    |lower| lower.apply(text, &mut String::new()).to_owned(),
+                )),
+            },
+            other => Wanted::Plain(other.as_ref()),
+        };
+        let needle = Finder::new(wanted.operand().to_text().as_bytes()).into_owned();
+        Self {
+            reader: FieldReader::new(&condition.field),
+            operator: condition.operator,
+            wanted,
+            lower,
+            needle,
+            scratch: String::new(),
+        }
+    }
+
+    fn passes(&mut self, record: &Record) -> bool {
+        let value = self.reader.get(record);
+        let number;
+        let item = match (&self.wanted, Operand::from(value)) {
+            (Wanted::Millis(_), Operand::Date(millis)) => Operand::Number(Number::from(millis)),
+            (Wanted::Text(_), Operand::Text(text)) => match self.lower {
+                Some(lower) => Operand::Text(lower.apply(text, &mut self.scratch)),
+                None => Operand::Text(text),
+            },
+            (Wanted::Text(_), Operand::Number(value)) if value.is_finite() => {
+                number = value.to_string();
+                Operand::Text(&number)
+            }
+            (_, other) => other,
+        };
+        compare(self.operator, item, self.wanted.operand(), &self.needle)
+    }
+}
+
+impl Wanted<'_> {
+    fn operand(&self) -> Operand<'_> {
+        match self {
+            Self::Plain(value) => Operand::from(*value),
+            Self::Millis(number) => Operand::Number(*number),
+            Self::Text(text) => Operand::Text(text),
+        }
+    }
+}
+
+fn compare(operator: Operator, item: Operand<'_>, wanted: Operand<'_>, needle: &Finder<'_>) -> bool {
+    // Rows without a value are in no range (C26).
+    let ordered = |fits: fn(Ordering) -> bool| !item.is_missing() && relation(item, wanted).is_some_and(fits);
+    // No text, no match (C27). What is no text is spelled first (Q44).
+    let spelled = |fits: &dyn Fn(&[u8]) -> bool| !item.is_missing() && fits(item.to_text().as_bytes());
+    let empty = matches!(item, Operand::Text(""));
+    match operator {
+        Operator::Eq => strictly_equal(item, wanted),
+        Operator::Neq => !loosely_equal(item, wanted),
+        Operator::Gt => ordered(Ordering::is_gt),
+        Operator::Gte => ordered(Ordering::is_ge),
+        Operator::Lt => ordered(Ordering::is_lt),
+        Operator::Lte => ordered(Ordering::is_le),
+        Operator::StartsWith => spelled(&|text| text.starts_with(needle.needle())),
+        Operator::DoesNotStartWith => !spelled(&|text| text.starts_with(needle.needle())),
+        Operator::EndsWith => spelled(&|text| text.ends_with(needle.needle())),
+        Operator::DoesNotEndWith => !spelled(&|text| text.ends_with(needle.needle())),
+        Operator::Contains => spelled(&|text| needle.find(text).is_some()),
+        Operator::DoesNotContain => !spelled(&|text| needle.find(text).is_some()),
+        Operator::IsEmpty => empty,
+        Operator::IsNotEmpty => !empty,
+        Operator::IsNull => item.is_missing(),
+        Operator::IsNotNull => !item.is_missing(),
+        Operator::IsNullOrEmpty => item.is_missing() || empty,
+        Operator::IsNotNullOrEmpty => !item.is_missing() && !empty,
+    }
+}
+
+/// The milliseconds of `/Date(n)/` (R7.20).
+pub(crate) fn old_date(text: &str) -> Option<Number> {
+    let inside = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
+    Some(text_to_number(inside)).filter(|number| number.is_finite())
+}

@@ -1,0 +1,174 @@
+//! Putting records in order (R7.36-R7.42).
+//!
+//! Owns the order of values: total, so that the same records always come out the same (Q43). Stable.
+
+use super::{
+    Rows,
+    collate::{Keys, TextKey},
+    field::FieldReader,
+    sort::{Direction, RecordOrder, Sort},
+};
+use crate::{Number, Text, Value};
+use std::cmp::Ordering;
+
+/// What to order by.
+pub(crate) struct By<'q> {
+    pub(crate) field: &'q str,
+    pub(crate) dir: Direction,
+    pub(crate) compare: Option<&'q RecordOrder>,
+}
+
+impl<'q> By<'q> {
+    pub(crate) fn sort(sort: &'q Sort) -> Self {
+        Self { field: &sort.field, dir: sort.dir, compare: sort.compare.as_deref() }
+    }
+}
+
+/// A value, ready to be compared often. Types are ranked in the order of the variants.
+enum Key<'a> {
+    Missing,
+    Bool(bool),
+    NotANumber,
+    Number(Number),
+    Date(i64),
+    Text(TextKey<'a>),
+    /// Lists and objects by the text that JavaScript makes of them.
+    Other(Text),
+}
+
+impl<'a> Key<'a> {
+    fn of(value: Option<&'a Value>, keys: Keys) -> Self {
+        match value {
+            None | Some(Value::Null) => Self::Missing,
+            Some(Value::Bool(value)) => Self::Bool(*value),
+            Some(Value::Number(number)) if number.is_nan() => Self::NotANumber,
+            Some(Value::Number(number)) => Self::Number(*number),
+            Some(Value::Date(date)) => Self::Date(date.millis()),
+            Some(Value::String(text)) => Self::Text(keys.of(text)),
+            Some(other) => Self::Other(other.to_text()),
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Missing => 0,
+            Self::Bool(_) => 1,
+            Self::NotANumber => 2,
+            Self::Number(_) => 3,
+            Self::Date(_) => 4,
+            Self::Text(_) => 5,
+            Self::Other(_) => 6,
+        }
+    }
+
+    fn compare(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
+            (Self::Number(a), Self::Number(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
+            (Self::Date(a), Self::Date(b)) => a.cmp(b),
+            (Self::Text(a), Self::Text(b)) => a.compare(b),
+            (Self::Other(a), Self::Other(b)) => a.cmp(b),
+            (a, b) => a.rank().cmp(&b.rank()),
+        }
+    }
+}
+
+enum Column<'a> {
+    Keys(Vec<Key<'a>>, Direction),
+    Compare(&'a RecordOrder, Direction),
+}
+
+/// The positions in order. With a limit only so many are put in order and given.
+pub(crate) fn order<'a>(rows: &'a dyn Rows, positions: &[u32], by: &[By<'a>], limit: Option<usize>) -> Vec<u32> {
+    let wanted = limit.unwrap_or(usize::MAX).min(positions.len());
+    if by.is_empty() {
+        return positions.iter().take(wanted).copied().collect();
+    }
+    let columns: Vec<Column<'a>> = by.iter().map(|by| column(rows, positions, by)).collect();
+    let record = |index: u32| positions.get(at(index)).map(|position| rows.record(at(*position)));
+    let compare = |a: u32, b: u32| {
+        for column in &columns {
+            let ordering = match column {
+                Column::Keys(keys, dir) => match (keys.get(at(a)), keys.get(at(b))) {
+                    (Some(a), Some(b)) => dir.apply(a.compare(b)),
+                    _ => Ordering::Equal,
+                },
+                Column::Compare(compare, dir) => match (record(a), record(b), dir) {
+                    (Some(a), Some(b), Direction::Asc) => compare(a, b),
+                    (Some(a), Some(b), Direction::Desc) => compare(b, a),
+                    _ => Ordering::Equal,
+                },
+            };
+            if ordering != Ordering::Equal {
+                return ordering;
+            }
+        }
+        Ordering::Equal
+    };
+    let mut indices: Vec<u32> = (0..).take(positions.len()).collect();
+    if columns.iter().any(|column| matches!(column, Column::Compare(..))) || !exact(&columns) {
+        merge_sort(&mut indices, compare);
+    } else {
+        // Equal ones keep their order, which makes the order total: no stable sort is needed.
+        let total = |a: &u32, b: &u32| compare(*a, *b).then(a.cmp(b));
+        if wanted < indices.len() {
+            if wanted > 0 {
+                indices.select_nth_unstable_by(wanted - 1, total);
+            }
+            indices.truncate(wanted);
+        }
+        indices.sort_unstable_by(total);
+    }
+    indices.truncate(wanted);
+    indices.iter().filter_map(|index| positions.get(at(*index)).copied()).collect()
+}
+
+fn at(index: u32) -> usize {
+    usize::try_from(index).unwrap_or(usize::MAX)
+}
+
+/// Whether all numbers compare alike from all sides: whole numbers beyond 2^53 next to fractions do not.
+fn exact(columns: &[Column<'_>]) -> bool {
+    let beyond = |number: &Number| number.as_f64().abs() >= 9_007_199_254_740_992.0;
+    !columns.iter().any(|column| match column {
+        Column::Keys(keys, _) => keys.iter().any(|key| matches!(key, Key::Number(number) if beyond(number))),
+        Column::Compare(..) => false,
+    })
+}
+
+fn column<'a>(rows: &'a dyn Rows, positions: &[u32], by: &By<'a>) -> Column<'a> {
+    if let Some(compare) = by.compare {
+        return Column::Compare(compare, by.dir);
+    }
+    let mut reader = FieldReader::new(by.field);
+    let values: Vec<Option<&'a Value>> =
+        positions.iter().map(|position| reader.get(rows.record(at(*position)))).collect();
+    let ascii = values.iter().all(|value| value.and_then(Value::as_str).is_none_or(str::is_ascii));
+    let keys = Keys { ascii };
+    Column::Keys(values.into_iter().map(|value| Key::of(value, keys)).collect(), by.dir)
+}
+
+/// Sorts stably and, unlike the standard library, never panics when a caller's comparison contradicts itself.
+pub(crate) fn merge_sort(items: &mut Vec<u32>, mut compare: impl FnMut(u32, u32) -> Ordering) {
+    let mut width = 1;
+    while width < items.len() {
+        let mut merged = Vec::with_capacity(items.len());
+        for pair in items.chunks(width * 2) {
+            let (left, right) = pair.split_at(width.min(pair.len()));
+            let (mut left, mut right) = (left.iter().copied().peekable(), right.iter().copied().peekable());
+            loop {
+                let next = match (left.peek(), right.peek()) {
+                    (Some(a), Some(b)) if compare(*a, *b) == Ordering::Greater => right.next(),
+                    (Some(_), _) => left.next(),
+                    (None, _) => right.next(),
+                };
+                match next {
+                    Some(item) => merged.push(item),
+                    None => break,
+                }
+            }
+        }
+        *items = merged;
+        width *= 2;
+    }
+}
