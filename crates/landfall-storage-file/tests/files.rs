@@ -184,7 +184,6 @@ fn check_damaged(bytes: &[u8], history: &[StoredState], what: &str) -> bool {
             assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NewerFormat), "{what}: {error:?}");
             assert!(block_on(storage.commit("Products 1", 0, Delta::default())).is_err(), "{what}: never a new state");
             assert_eq!(fs::read(dir.path().join(FILE)).unwrap(), bytes, "{what}: kept");
-            commit(&storage, "other", 0, Delta::default());
             false
         }
     }
@@ -196,7 +195,7 @@ fn cut_files_give_an_older_state_or_an_error() {
     assert_eq!(history.iter().map(|state| state.revision).collect::<Vec<_>>(), [1, 2, 3, 4]);
     for length in 0..SAMPLE.len() {
         let opened = check_damaged(&SAMPLE[..length], &history, &format!("cut to {length}"));
-        let lines = SAMPLE[..length].iter().filter(|byte| **byte == b'\n').count();
+        let lines = SAMPLE[..length].split(|byte| *byte == b'\n').count() - 1;
         assert_eq!(opened, lines >= 6, "cut to {length}: a snapshot has to be whole");
     }
 }
@@ -399,7 +398,7 @@ fn killed_writers_lose_nothing_that_was_acknowledged() {
     }
     let mut names: Vec<_> =
         fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.retain(|name| !name.ends_with(".torn"));
+    names.retain(|name| !name.contains(".torn"));
     names.sort();
     assert_eq!(names, ["k.jsonl", "landfall.lock"], "no left-overs");
 }

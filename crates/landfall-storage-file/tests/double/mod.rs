@@ -176,18 +176,18 @@ impl Double {
     }
 
     /// Counts a call, remembers the moment, and fails if it is its turn.
-    fn call(&self, write: Option<Write>) -> io::Result<MutexGuard<'_, World>> {
+    fn call(&self, write: Option<&Write>) -> io::Result<MutexGuard<'_, World>> {
         let mut world = self.world();
         world.calls += 1;
         if world.recording {
-            let moment = Moment { disk: world.disk.clone(), write: write.clone(), acknowledged: world.acknowledged };
+            let moment = Moment { disk: world.disk.clone(), write: write.cloned(), acknowledged: world.acknowledged };
             world.moments.push(moment);
         }
         if let Some(fault) = world.fault
             && (world.calls == fault.call || world.calls > fault.call && fault.lasting)
         {
             // A failed write may have got half way.
-            if let Some((inode, offset, bytes)) = &write {
+            if let Some((inode, offset, bytes)) = write {
                 world.disk.inodes[*inode].write(*offset, &bytes[..bytes.len() / 2]);
             }
             return Err(fault.kind.into());
@@ -273,7 +273,7 @@ impl Vfs for Double {
 impl VfsFile for File {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let offset = usize::try_from(offset).unwrap();
-        let mut world = self.0.call(Some((self.1, offset, bytes.to_vec())))?;
+        let mut world = self.0.call(Some(&(self.1, offset, bytes.to_vec())))?;
         let mut fits = bytes.len();
         if let Some(budget) = world.budget {
             let growth = (offset + bytes.len()).saturating_sub(world.disk.inodes[self.1].live.len());
