@@ -427,12 +427,13 @@ impl StoredState {
             other => return Ok(raw(other)),
         };
         let mut groups = Vec::new();
+        let mut ids = Ids::of(items);
         for item in items.iter() {
             let Some(record) = item.as_object() else { continue };
-            match group_from_kendo(record, &mut out.rows) {
+            match group_from_kendo(record, &mut out.rows, &mut ids) {
                 Some(group) => groups.push(group),
                 None => {
-                    row_from_kendo(record, &mut out.rows);
+                    row_from_kendo(record, &mut out.rows, &mut ids);
                 }
             }
         }
@@ -460,9 +461,59 @@ fn group_to_kendo(group: &Value, rows: &mut std::collections::HashMap<RowId, Val
     Some(head.into())
 }
 
-fn group_from_kendo(record: &Record, rows: &mut Vec<StoredRow>) -> Option<Value> {
+/// Row ids for rows that bring none: those that no other row brings.
+#[derive(Default)]
+struct Ids {
+    /// Whether a row took it already.
+    brought: std::collections::HashMap<RowId, bool>,
+    last: RowId,
+}
+
+impl Ids {
+    fn of(items: &[Value]) -> Self {
+        let mut ids = Self::default();
+        ids.collect(items);
+        ids
+    }
+
+    fn collect(&mut self, items: &[Value]) {
+        for record in items.iter().filter_map(Value::as_object) {
+            if let (true, Some(items)) = (is_group(record), record.get("items").and_then(Value::as_array)) {
+                self.collect(items);
+            } else if let Some(id) = record.get(BOOKKEEPING).and_then(Value::as_object).and_then(brought_id) {
+                self.brought.insert(id, false);
+            }
+        }
+    }
+
+    /// The id that a row brings, for the first that brings it; else a free one.
+    fn take(&mut self, brought: Option<RowId>) -> RowId {
+        if let Some(id) = brought
+            && let Some(taken @ false) = self.brought.get_mut(&id)
+        {
+            *taken = true;
+            return id;
+        }
+        loop {
+            self.last += 1;
+            if !self.brought.contains_key(&self.last) {
+                return self.last;
+            }
+        }
+    }
+}
+
+fn brought_id(book: &Record) -> Option<RowId> {
+    book.get("id").and_then(Value::as_number).and_then(crate::Number::as_u64)
+}
+
+fn is_group(record: &Record) -> bool {
+    record.contains("field") && record.contains("hasSubgroups")
+}
+
+fn group_from_kendo(record: &Record, rows: &mut Vec<StoredRow>, row_ids: &mut Ids) -> Option<Value> {
     let items = record.get("items")?.as_array()?;
-    if !record.contains("field") || !record.contains("hasSubgroups") {
+    if !is_group(record) {
         return None;
     }
     let mut head = record.clone();
@@ -471,9 +522,9 @@ fn group_from_kendo(record: &Record, rows: &mut Vec<StoredRow>) -> Option<Value>
     let mut groups: Vec<Value> = Vec::new();
     let mut ids: Vec<Value> = Vec::new();
     for item in items.iter().filter_map(Value::as_object) {
-        match group_from_kendo(item, rows) {
+        match group_from_kendo(item, rows, row_ids) {
             Some(group) => groups.push(group),
-            None => ids.push(Value::from(row_from_kendo(item, rows))),
+            None => ids.push(Value::from(row_from_kendo(item, rows, row_ids))),
         }
     }
     if groups.is_empty() {
@@ -484,7 +535,7 @@ fn group_from_kendo(record: &Record, rows: &mut Vec<StoredRow>) -> Option<Value>
     Some(head.into())
 }
 
-fn row_from_kendo(record: &Record, rows: &mut Vec<StoredRow>) -> RowId {
+fn row_from_kendo(record: &Record, rows: &mut Vec<StoredRow>, ids: &mut Ids) -> RowId {
     let mut record = record.clone();
     record.remove("uid");
     let state = record.get(STATE).and_then(Value::as_str).and_then(ChangeKind::from_marker);
@@ -492,14 +543,14 @@ fn row_from_kendo(record: &Record, rows: &mut Vec<StoredRow>) -> RowId {
         record.remove(STATE);
     }
     let order = (rows.len() as u64 + 1) << 20;
-    let mut id = rows.len() as u64 + 1;
+    let mut brought = None;
     let mut change = None;
     if let Some(Value::Object(mut book)) = record.remove(BOOKKEEPING) {
-        if let Some(known) = book.remove("id").as_ref().and_then(Value::as_number).and_then(crate::Number::as_u64) {
-            id = known;
-        }
+        brought = brought_id(&book);
+        book.remove("id");
         change = state.map(|_| Arc::from(book.to_json()));
     }
+    let id = ids.take(brought);
     rows.push(StoredRow { id, order, state, record: Arc::from(record.to_json()), change });
     id
 }
