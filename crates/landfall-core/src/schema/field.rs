@@ -214,7 +214,7 @@ impl Field {
         field.nullable = options.get("nullable").is_some_and(Value::is_truthy);
         field.editable = options.get("editable") != Some(&Value::Bool(false));
         if let Some(rules) = options.get("validation").and_then(Value::as_object) {
-            field.rules = Rule::list_from_value(rules);
+            field.rules = Rule::list_from_value(rules).map_err(|error| error.with("field", name))?;
         }
         Ok(field)
     }
@@ -243,30 +243,26 @@ impl Field {
         if let Some(parser) = &self.parser {
             return parser(value);
         }
-        match (self.kind, value) {
-            (FieldType::Number, value) => Some(parse::number(value.unwrap_or(&Value::Null))),
-            (FieldType::Date, value) => Some(parse::date(value.unwrap_or(&Value::Null), zone, None)),
-            (_, None) => None,
-            (FieldType::String, Some(value)) => Some(parse::string(value)),
-            (FieldType::Boolean, Some(value)) => Some(parse::boolean(value)),
-            (FieldType::Object | FieldType::Default, Some(value)) => Some(value.clone()),
-        }
+        parse::convert(self.kind, value, zone)
     }
 
-    /// Whether a value of this field may be taken as it is, without a copy.
-    pub(crate) fn is_plain(&self, value: &Value) -> bool {
-        if self.parser.is_some() || self.from.as_ref().is_some_and(|from| *from != self.name) {
-            return false;
-        }
-        match (self.kind, value) {
-            (FieldType::Object | FieldType::Default, _)
-            | (_, Value::Null)
-            | (FieldType::Boolean, Value::Bool(_))
-            | (FieldType::Date, Value::Date(_)) => true,
-            (FieldType::Number, Value::Number(number)) => !number.is_nan(),
-            (FieldType::String, Value::String(text)) => !text.eq_ignore_ascii_case("null"),
-            _ => false,
-        }
+    /// Whether a value would be parsed into itself.
+    pub(crate) fn keeps(&self, value: &Value) -> bool {
+        self.parser.is_none()
+            && match (self.kind, value) {
+                (FieldType::Object | FieldType::Default, _)
+                | (_, Value::Null)
+                | (FieldType::Boolean, Value::Bool(_))
+                | (FieldType::Date, Value::Date(_)) => true,
+                (FieldType::Number, Value::Number(number)) => !number.is_nan(),
+                (FieldType::String, Value::String(text)) => !text.eq_ignore_ascii_case("null"),
+                _ => false,
+            }
+    }
+
+    /// Whether the server names it differently.
+    pub(crate) fn is_renamed(&self) -> bool {
+        *self.source() != self.name
     }
 
     pub(crate) fn source(&self) -> &Text {

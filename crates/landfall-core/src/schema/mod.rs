@@ -2,10 +2,14 @@
 //!
 //! Owns names, types and places. Never does I/O and never keeps a record.
 
+mod dates;
 mod field;
+mod mapping;
 mod model;
 mod parse;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod zone;
 

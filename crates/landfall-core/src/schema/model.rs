@@ -1,6 +1,6 @@
 //! The model: which fields records have, which of them is the id (reference 2).
 
-use super::{field::Field, validate::Violation, zone::Zone};
+use super::{field::Field, mapping::Mapper, validate::Violation, zone::Zone};
 use crate::{Date, Error, ErrorKind, Path, Record, Result, Text, Value};
 
 /// What records look like.
@@ -158,17 +158,17 @@ impl Model {
 
     /// Takes a record of the server over: fields renamed and parsed, every declared field assigned (R3.9-R3.12).
     pub fn read(&self, record: Record, zone: &Zone) -> Record {
-        self.map(record, zone, false)
+        self.mapper(zone).read(record)
     }
 
     /// As [`read`](Self::read) for an answer to a write: members that are absent stay absent (Q6, C06).
     pub fn read_sparse(&self, record: Record, zone: &Zone) -> Record {
-        self.map(record, zone, true)
+        self.mapper(zone).read_sparse(record)
     }
 
     /// As [`read`](Self::read) for a stored record. A created record that lacks its id gets the default id back (Q3).
     pub fn read_stored(&self, record: Record, created: bool, zone: &Zone) -> Record {
-        let mut record = self.map(record, zone, false);
+        let mut record = self.read(record, zone);
         if let (true, Some(id)) = (created, &self.id) {
             let lost = record.get(id).is_none_or(Value::is_null);
             let default = self.default_id();
@@ -180,46 +180,24 @@ impl Model {
         record
     }
 
-    fn map(&self, mut record: Record, zone: &Zone, sparse: bool) -> Record {
-        for field in &self.fields {
-            let source = field.source();
-            let plain = *source == field.name;
-            if plain {
-                match record.get(&field.name) {
-                    Some(value) if field.is_plain(value) => continue,
-                    None if sparse && !field.name.contains(['.', '[']) => continue,
-                    _ => {}
-                }
-            }
-            let value = Path::parse(source).get(&record).cloned();
-            if sparse && value.is_none() {
-                continue;
-            }
-            let parsed = field.parse(value.as_ref(), zone);
-            match parsed {
-                Some(parsed) => {
-                    record.set(&field.name, parsed);
-                }
-                None => {
-                    record.remove(&field.name);
-                }
-            }
-            if !plain {
-                record.remove(source);
-            }
-        }
-        record
+    /// A mapper for many records: what it learns about one record serves those that look alike.
+    pub(crate) fn mapper<'a>(&'a self, zone: &'a Zone) -> Mapper<'a> {
+        Mapper::new(self, zone)
     }
 
     /// Gives a record back in the server's names: renamed fields are appended in the order of the fields (R3.18-R3.20).
     pub fn write(&self, mut record: Record) -> Record {
-        for field in &self.fields {
-            let source = field.source();
-            if *source == field.name {
-                continue;
-            }
+        // All are taken out before the first is put in, so that fields may swap names with the server's.
+        let mut moved = Vec::new();
+        for field in self.fields.iter().filter(|field| field.is_renamed()) {
             if let Some(value) = record.remove(&field.name) {
-                Path::parse(source).set(&mut record, value);
+                moved.push((field, value));
+            }
+        }
+        for (field, value) in moved {
+            if !Path::parse(field.source()).set(&mut record, value.clone()) {
+                // A text or number of the server's stands in the way: rather an extra member than a lost value.
+                record.set(&field.name, value);
             }
         }
         record

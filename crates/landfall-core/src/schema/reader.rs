@@ -71,10 +71,7 @@ impl Schema {
         let total = self.total.as_ref().map(|accessor| accessor.get(&value).as_ref().map_or(0, whole_number));
         if grouped {
             let found = pick(self.groups.as_ref(), value);
-            let groups: Vec<ServerGroup> = match found {
-                Some(Value::Array(groups)) => groups.iter().filter_map(|group| self.group(group)).collect(),
-                _ => Vec::new(),
-            };
+            let groups = self.groups_in(found)?;
             let total = total.unwrap_or(groups.len());
             return Ok(ReadAnswer { groups: Some(groups), total: Some(total), aggregates, ..ReadAnswer::default() });
         }
@@ -129,56 +126,58 @@ impl Schema {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::String(text)) if text.is_empty() => Vec::new(),
             Some(other) => {
-                let start: String = other.to_json().chars().take(60).collect();
-                return Err(Error::new(
-                    ErrorKind::Undecodable,
-                    "the answer holds no list of records; name the place in the schema's `data`",
-                )
-                .with("found", start));
+                let message = "the answer holds no list of records; name the place in the schema's `data`";
+                return Err(misplaced(message, &other));
             }
         };
+        let mut mapper = self.model.as_ref().map(|model| model.mapper(&self.zone));
         let mut rows = Vec::with_capacity(items.len());
         for item in items {
             match item {
-                Value::Object(record) => rows.push(self.mapped(record, sparse)),
+                Value::Object(mut record) => {
+                    // A marker of ours from a server means nothing (S12).
+                    record.remove("__state__");
+                    rows.push(match &mut mapper {
+                        Some(mapper) if sparse => mapper.read_sparse(record),
+                        Some(mapper) => mapper.read(record),
+                        None => record,
+                    });
+                }
                 // An answer such as "ok" says nothing about the record.
                 _ if sparse => rows.push(Record::new()),
-                other => {
-                    let start: String = other.to_json().chars().take(60).collect();
-                    return Err(Error::new(ErrorKind::Undecodable, "a record must be an object").with("found", start));
-                }
+                other => return Err(misplaced("a record must be an object", &other)),
             }
         }
         Ok(rows)
     }
 
-    fn mapped(&self, mut record: Record, sparse: bool) -> Record {
-        // A marker of ours from a server means nothing (S12).
-        record.remove("__state__");
-        match &self.model {
-            Some(model) if sparse => model.read_sparse(record, &self.zone),
-            Some(model) => model.read(record, &self.zone),
-            None => record,
+    fn groups_in(&self, found: Option<Value>) -> Result<Vec<ServerGroup>> {
+        match found {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(groups)) => groups.iter().map(|group| self.group(group)).collect(),
+            Some(other) => Err(misplaced("the answer holds no list of groups", &other)),
         }
     }
 
-    fn group(&self, value: &Value) -> Option<ServerGroup> {
-        let mut head = value.as_object()?.clone();
+    fn group(&self, value: &Value) -> Result<ServerGroup> {
+        let mut head = value.as_object().ok_or_else(|| misplaced("a group must be an object", value))?.clone();
         let items = head.remove("items");
         if let Some(model) = &self.model {
             rename(&mut head, model, &self.zone);
         }
         let nested = head.get("hasSubgroups").is_some_and(Value::is_truthy);
-        let list = items.as_ref().and_then(Value::as_array).unwrap_or_default();
         let items = if nested {
-            ServerItems::Groups(list.iter().filter_map(|group| self.group(group)).collect())
+            ServerItems::Groups(self.groups_in(items)?)
         } else {
-            ServerItems::Rows(
-                list.iter().filter_map(Value::as_object).map(|row| self.mapped(row.clone(), false)).collect(),
-            )
+            ServerItems::Rows(self.rows(items, false)?)
         };
-        Some(ServerGroup { head, items })
+        Ok(ServerGroup { head, items })
     }
+}
+
+fn misplaced(message: &'static str, found: &Value) -> Error {
+    let start: String = found.to_json().chars().take(60).collect();
+    Error::new(ErrorKind::Undecodable, message).with("found", start)
 }
 
 /// `field` from the server's name to the model's, `value` by that field's parser (R3.16).

@@ -23,6 +23,8 @@ pub enum Rule {
     Pattern(Pattern),
     /// Any check: gets the value (null when absent) and the record.
     Custom(Text, Check),
+    /// A rule with a message of its own.
+    Told(Box<Rule>, Text),
 }
 
 /// A regular expression of a rule.
@@ -51,22 +53,55 @@ impl Rule {
         Self::Custom(message.into(), Arc::new(check))
     }
 
-    pub(crate) fn list_from_value(rules: &Record) -> Vec<Self> {
+    /// Gives the rule a message of its own.
+    #[must_use]
+    pub fn message(self, message: impl Into<Text>) -> Self {
+        Self::Told(Box::new(self), message.into())
+    }
+
+    /// Reads Kendo's `validation`: each rule by its value, or as `{value, message}`. Members that are no rules are
+    /// skipped, and so are rules that are switched off by false.
+    pub(crate) fn list_from_value(rules: &Record) -> crate::Result<Vec<Self>> {
         let mut out = Vec::new();
         for (name, value) in rules.iter() {
-            let number = value.as_f64();
-            let size = value.as_i64().and_then(|n| usize::try_from(n).ok());
-            match (name.to_ascii_lowercase().as_str(), number, size) {
-                ("required", ..) if value.is_truthy() => out.push(Self::Required),
-                ("min", Some(least), _) => out.push(Self::Min(least)),
-                ("max", Some(most), _) => out.push(Self::Max(most)),
-                ("minlength", _, Some(size)) => out.push(Self::MinLength(size)),
-                ("maxlength", _, Some(size)) => out.push(Self::MaxLength(size)),
-                ("pattern", ..) => out.extend(value.as_str().and_then(|text| Self::pattern(text).ok())),
-                _ => {}
+            let (value, message) = match value {
+                Value::Object(options) => {
+                    let message = options.get("message").and_then(Value::as_str).map(Text::from);
+                    (options.get("value").cloned().unwrap_or(Value::Bool(true)), message)
+                }
+                value => (value.clone(), None),
+            };
+            if matches!(value, Value::Null | Value::Bool(false)) {
+                continue;
+            }
+            if let Some(rule) = Self::from_value(name, &value)? {
+                out.push(message.map_or(rule.clone(), |message| rule.message(message)));
             }
         }
-        out
+        Ok(out)
+    }
+
+    fn from_value(name: &str, value: &Value) -> crate::Result<Option<Self>> {
+        let wrong = |message: &'static str| {
+            crate::Error::new(crate::ErrorKind::Invalid, message).with("rule", name).with("value", value.to_json())
+        };
+        let number = || {
+            let number = value.as_str().map_or(value.as_f64(), |text| text.trim().parse().ok());
+            number.ok_or_else(|| wrong("the rule needs a number"))
+        };
+        let count = || {
+            let whole = Value::from(number()?).as_i64();
+            whole.and_then(|count| usize::try_from(count).ok()).ok_or_else(|| wrong("the rule needs a count"))
+        };
+        Ok(Some(match name.to_ascii_lowercase().as_str() {
+            "required" => Self::Required,
+            "min" => Self::Min(number()?),
+            "max" => Self::Max(number()?),
+            "minlength" => Self::MinLength(count()?),
+            "maxlength" => Self::MaxLength(count()?),
+            "pattern" => Self::pattern(value.as_str().ok_or_else(|| wrong("the rule needs a text"))?)?,
+            _ => return Ok(None),
+        }))
     }
 
     fn name(&self) -> &str {
@@ -78,6 +113,7 @@ impl Rule {
             Self::MaxLength(_) => "maxlength",
             Self::Pattern(_) => "pattern",
             Self::Custom(..) => "custom",
+            Self::Told(rule, _) => rule.name(),
         }
     }
 
@@ -88,6 +124,7 @@ impl Rule {
         match self {
             Self::Required => !absent,
             Self::Custom(_, check) => check(value, record),
+            Self::Told(rule, _) => rule.holds(value, record),
             _ if absent => true,
             Self::Min(least) => value.as_f64().is_some_and(|number| number >= *least),
             Self::Max(most) => value.as_f64().is_some_and(|number| number <= *most),
@@ -97,7 +134,7 @@ impl Rule {
         }
     }
 
-    fn message(&self, field: &str) -> String {
+    fn explain(&self, field: &str) -> String {
         match self {
             Self::Required => format!("{field} is required"),
             Self::Min(least) => format!("{field} must be {least} or more"),
@@ -105,7 +142,7 @@ impl Rule {
             Self::MinLength(size) => format!("{field} must have {size} characters or more"),
             Self::MaxLength(size) => format!("{field} must have {size} characters or less"),
             Self::Pattern(_) => format!("{field} does not have the expected form"),
-            Self::Custom(message, _) => message.as_str().to_owned(),
+            Self::Custom(message, _) | Self::Told(_, message) => message.as_str().to_owned(),
         }
     }
 
@@ -114,7 +151,7 @@ impl Rule {
         (!self.holds(value, record)).then(|| Violation {
             field: field.clone(),
             rule: self.name().to_owned(),
-            message: self.message(field),
+            message: self.explain(field),
         })
     }
 }

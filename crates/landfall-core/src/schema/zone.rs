@@ -1,30 +1,67 @@
-//! The time zone of dates without one. Handed in; UTC unless the program says otherwise.
+//! Local time: how a date text without a zone becomes an instant.
+//!
+//! Owns the seam to time zones. Never reads the system's zone or clock: both are handed in.
 
+use crate::Date;
 use std::{fmt, sync::Arc};
 
-/// Where local times are: an offset from UTC for each local time.
+type Rule = Arc<dyn Fn(i64) -> i32 + Send + Sync>;
+
+/// The zone of local times, and the instant that counts as now for texts that leave out the day or the year.
+///
+/// Default: UTC, without a now; then such texts read as null.
 #[derive(Clone, Default)]
-pub struct Zone(Option<Arc<dyn Fn(i64) -> i32 + Send + Sync>>);
+pub struct Zone {
+    rule: Option<Rule>,
+    now: Option<Date>,
+}
 
 impl Zone {
     /// UTC.
     pub fn utc() -> Self {
-        Self(None)
+        Self::default()
     }
 
-    /// A zone whose offset in seconds east of UTC follows from the local time in milliseconds since 1970.
-    pub fn new(offset_at_local: impl Fn(i64) -> i32 + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(offset_at_local)))
+    /// A zone with the same offset all year, in seconds east of UTC.
+    pub fn fixed(offset_seconds: i32) -> Self {
+        Self::new(move |_| offset_seconds)
     }
 
-    /// The instant of a local time, both in milliseconds.
-    pub(crate) fn to_utc(&self, local: i64) -> i64 {
-        self.0.as_ref().map_or(local, |offset| local - i64::from(offset(local)) * 1000)
+    /// A zone given by a rule: local milliseconds since 1970 (as if they were UTC) to the offset then, in seconds east
+    /// of UTC.
+    pub fn new(offset_seconds_at_local: impl Fn(i64) -> i32 + Send + Sync + 'static) -> Self {
+        Self { rule: Some(Arc::new(offset_seconds_at_local)), now: None }
+    }
+
+    /// Names the instant that counts as now.
+    #[must_use]
+    pub fn at(mut self, now: Date) -> Self {
+        self.now = Some(now);
+        self
+    }
+
+    /// The offset at a local time, in seconds east of UTC.
+    pub fn offset_seconds_at_local(&self, local_millis: i64) -> i32 {
+        self.rule.as_ref().map_or(0, |rule| rule(local_millis))
+    }
+
+    /// The instant of a local time.
+    pub(crate) fn instant(&self, local_millis: i64) -> Date {
+        let offset = i64::from(self.offset_seconds_at_local(local_millis)) * 1000;
+        Date::from_millis(local_millis.saturating_sub(offset))
+    }
+
+    /// The local time of now, in milliseconds.
+    pub(crate) fn local_now(&self) -> Option<i64> {
+        let millis = self.now?.millis();
+        // The rule is asked with the nearest local time known; exact but for the hour around a change of offset.
+        let guess = millis.saturating_add(i64::from(self.offset_seconds_at_local(millis)) * 1000);
+        Some(millis.saturating_add(i64::from(self.offset_seconds_at_local(guess)) * 1000))
     }
 }
 
 impl fmt::Debug for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Zone(local)" } else { "Zone(UTC)" })
+        f.debug_struct("Zone").field("utc", &self.rule.is_none()).field("now", &self.now).finish()
     }
 }

@@ -1,0 +1,187 @@
+//! Mapping whole records from the server's names and types to the program's.
+//!
+//! Owns the plan that is made once per kind of record. Works on copies: the answer itself is never changed (Q17).
+
+use super::{Field, Model, zone::Zone};
+use crate::{Path, Record, Text, Value, record::Shape};
+use std::sync::Arc;
+
+/// Maps records of one model; remembers how the last kind of record is mapped.
+#[derive(Debug)]
+pub(crate) struct Mapper<'a> {
+    model: &'a Model,
+    zone: &'a Zone,
+    plans: [Option<Plan>; 2],
+}
+
+/// How the members of a mapped record come about.
+#[derive(Clone, Copy, Debug)]
+enum Origin {
+    /// Taken over from a position of the server's record.
+    Kept(usize),
+    /// Parsed by a field; from a position, or by the field's path.
+    Parsed { field: usize, position: Option<usize> },
+}
+
+/// What the records of one shape turn into.
+#[derive(Debug)]
+struct Plan {
+    input: Arc<Shape>,
+    output: Arc<Shape>,
+    origins: Vec<Origin>,
+    /// Whether every member stays where it is.
+    in_place: bool,
+}
+
+/// Whether declared fields that a record lacks are looked for.
+#[derive(Clone, Copy, PartialEq)]
+enum Absent {
+    /// Parsed as absent values: numbers and dates become null.
+    Parsed,
+    /// Left out.
+    LeftOut,
+}
+
+impl<'a> Mapper<'a> {
+    pub(super) fn new(model: &'a Model, zone: &'a Zone) -> Self {
+        Self { model, zone, plans: [None, None] }
+    }
+
+    /// See [`Model::read`].
+    pub(crate) fn read(&mut self, record: Record) -> Record {
+        self.map(record, Absent::Parsed)
+    }
+
+    /// See [`Model::read_sparse`].
+    pub(crate) fn read_sparse(&mut self, record: Record) -> Record {
+        self.map(record, Absent::LeftOut)
+    }
+
+    fn map(&mut self, record: Record, absent: Absent) -> Record {
+        if self.model.fields().is_empty() {
+            return record;
+        }
+        let slot = usize::from(absent == Absent::LeftOut);
+        let known = self.plans.get(slot).and_then(Option::as_ref);
+        if !known.is_some_and(|plan| Arc::ptr_eq(&plan.input, record.shape())) {
+            let plan = Plan::new(self.model, record.shape(), absent);
+            if let Some(place) = self.plans.get_mut(slot) {
+                *place = Some(plan);
+            }
+        }
+        let Some(plan) = self.plans.get(slot).and_then(Option::as_ref) else { return record };
+        plan.apply(self.model.fields(), record, self.zone, absent)
+    }
+}
+
+impl Plan {
+    fn new(model: &Model, input: &Arc<Shape>, absent: Absent) -> Self {
+        let fields = model.fields();
+        let position = |name: &str| input.names().iter().position(|known| known.as_str() == name);
+        let sources: Vec<Path> = fields.iter().map(|field| Path::parse(field.source())).collect();
+        // A member that some field reads under another name goes away, unless it is a field of its own (R3.9).
+        let moves_away = |name: &Text| {
+            fields.iter().zip(&sources).any(|(field, path)| field.is_renamed() && path.member() == Some(name))
+                && !fields.iter().any(|field| &field.name == name)
+        };
+        let mut names: Vec<Text> = Vec::new();
+        let mut origins = Vec::new();
+        for (at, name) in input.names().iter().enumerate() {
+            if !moves_away(name) {
+                names.push(name.clone());
+                origins.push(Origin::Kept(at));
+            }
+        }
+        for (index, (field, path)) in fields.iter().zip(&sources).enumerate() {
+            let found = path.member().and_then(position);
+            let by_path = path.member().is_none();
+            if found.is_none() && !by_path && absent == Absent::LeftOut {
+                // A sparse answer says nothing about this field; a member of the field's own name stays as it is.
+                continue;
+            }
+            let origin = Origin::Parsed { field: index, position: found };
+            match names.iter().position(|known| known == &field.name) {
+                Some(at) => {
+                    if let Some(slot) = origins.get_mut(at) {
+                        *slot = origin;
+                    }
+                }
+                None => {
+                    names.push(field.name.clone());
+                    origins.push(origin);
+                }
+            }
+        }
+        let in_place = names == input.names()
+            && origins.iter().enumerate().all(|(at, origin)| match *origin {
+                Origin::Kept(from) => from == at,
+                Origin::Parsed { position, .. } => position == Some(at),
+            });
+        let output = if in_place { Arc::clone(input) } else { Arc::new(Shape::new(names)) };
+        Self { input: Arc::clone(input), output, origins, in_place }
+    }
+
+    fn apply(&self, fields: &[Field], record: Record, zone: &Zone, absent: Absent) -> Record {
+        let record = if self.in_place {
+            match self.apply_in_place(fields, record, zone) {
+                Ok(record) => return record,
+                Err(record) => record,
+            }
+        } else {
+            record
+        };
+        let mut values = Vec::with_capacity(self.origins.len());
+        let mut missing: Vec<usize> = Vec::new();
+        for origin in &self.origins {
+            let value = match *origin {
+                Origin::Kept(at) => record.value_at(at).cloned(),
+                Origin::Parsed { field, position } => fields.get(field).and_then(|field| {
+                    let found = match position {
+                        Some(at) => record.value_at(at),
+                        None => Path::parse(field.source()).get(&record),
+                    };
+                    match found {
+                        None if absent == Absent::LeftOut => None,
+                        Some(value) if field.keeps(value) => Some(value.clone()),
+                        found => field.parse(found, zone),
+                    }
+                }),
+            };
+            match value {
+                Some(value) => values.push(value),
+                None => {
+                    missing.push(values.len());
+                    values.push(Value::Null);
+                }
+            }
+        }
+        if missing.is_empty() {
+            return Record::from_parts(Arc::clone(&self.output), values);
+        }
+        let kept = |at: &usize| missing.binary_search(at).is_err();
+        let names = self.output.names().iter().enumerate().filter(|(at, _)| kept(at)).map(|(_, name)| name.clone());
+        let shape = Arc::new(Shape::new(names.collect()));
+        let values = values.into_iter().enumerate().filter(|(at, _)| kept(at)).map(|(_, value)| value);
+        Record::from_parts(shape, values.collect())
+    }
+
+    /// Changes only the values that their fields would change. Gives the record back when a field leaves its member out;
+    /// a parser of the program's own may be asked again then.
+    fn apply_in_place(&self, fields: &[Field], mut record: Record, zone: &Zone) -> Result<Record, Record> {
+        let mut changed: Vec<(&Field, Value)> = Vec::new();
+        for origin in &self.origins {
+            let Origin::Parsed { field, position: Some(at) } = *origin else { continue };
+            let Some((field, value)) = fields.get(field).zip(record.value_at(at)) else { continue };
+            if !field.keeps(value) {
+                match field.parse(Some(value), zone) {
+                    Some(parsed) => changed.push((field, parsed)),
+                    None => return Err(record),
+                }
+            }
+        }
+        for (field, parsed) in changed {
+            record.set(&field.name, parsed);
+        }
+        Ok(record)
+    }
+}
