@@ -102,6 +102,17 @@ fn other_tools_can_read_it() {
 }
 
 #[test]
+fn a_file_of_every_released_format_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("offline.sqlite");
+    fs::write(&path, include_bytes!("samples/format-1.sqlite")).unwrap();
+    let storage = open(&path);
+    let fresh = open(&dir.path().join("fresh.sqlite"));
+    assert_eq!(load(&storage, "products"), some_changes(&fresh));
+    assert_eq!(commit(&storage, "products", 2, Delta::default()), 3);
+}
+
+#[test]
 fn foreign_empty_and_newer_files_are_refused_and_kept() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
