@@ -10,7 +10,7 @@ use crate::{
 use async_trait::async_trait;
 use landfall_transport::{
     Applied, Channel, Dialect, DialectTransport, Error, ErrorKind, Operation, Reply, Request, Result, Transport,
-    WireReply, WireRequest, answer, origin, url::Url,
+    WireReply, WireRequest, answer, dialect::rest::Rest, origin, url::Url,
 };
 use reqwest::{
     Method,
@@ -230,6 +230,21 @@ impl HttpTransport {
     /// Options for a transport.
     pub fn builder() -> HttpBuilder {
         HttpBuilder::default()
+    }
+
+    /// A REST collection at this URL, with every default: [`Rest::new`] and [`HttpBuilder::default`].
+    ///
+    /// ```
+    /// # fn main() -> landfall_transport::Result<()> {
+    /// let products = landfall_transport_http::HttpTransport::rest("http://localhost:3000/products")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a URL that cannot be used.
+    pub fn rest(collection: impl Into<String>) -> Result<Self> {
+        let url = collection.into();
+        Self::builder().base_url(url.clone()).build(Rest::new(url))
     }
 
     /// The channel that it uses.
