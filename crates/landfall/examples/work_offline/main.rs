@@ -1,8 +1,9 @@
 //! The main job, whole: fetch from a real service, work offline because it is really stopped, end the process, find
 //! everything in a new one, bring the service back and sync.
 //!
-//! Run it with `cargo run --example work_offline`. It says what happens at each step and ends with a code other than 0 if
-//! anything is not as it should be. With a folder as argument it leaves its files there, to be looked at with `sqlite3`.
+//! Run it with `cargo run --example work_offline`. It says what happens at each step, checks it, and ends with a code other
+//! than 0 if anything is not as it should be. With a folder as argument it leaves its files there, to be looked at with
+//! `sqlite3`.
 //!
 //! Three processes take part: this one starts a first that works offline and ends, and then a second that finds the work.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]
@@ -10,11 +11,7 @@
 mod service;
 mod table;
 
-use landfall::{
-    DataSource, Model, Record, Value,
-    storage::SqliteStorage,
-    transport::{HttpTransport, dialect::rest::Rest},
-};
+use landfall::{DataSource, Model, Record, Value, storage::SqliteStorage, transport::HttpTransport};
 use service::{Received, Result, Row, Service, Store};
 use std::{
     path::{Path, PathBuf},
@@ -42,7 +39,9 @@ fn run() -> Result<()> {
         ["--stage", "return", folder] => on_runtime(come_back(&Place::new(folder))),
         [] => {
             let folder = tempfile::tempdir()?;
-            both_stages(folder.path())
+            both_stages(folder.path())?;
+            println!("To look at the two databases afterwards, name a folder: work_offline FOLDER");
+            Ok(())
         }
         [folder] if !folder.starts_with('-') => {
             std::fs::create_dir_all(folder)?;
@@ -63,10 +62,13 @@ fn on_runtime(stage: impl Future<Output = Result<()>>) -> Result<()> {
 
 /// The first process ends before the second begins.
 fn both_stages(folder: &Path) -> Result<()> {
+    println!("The main job of landfall, with a real service that is really stopped and a program that really ends.");
     for stage in ["leave", "return"] {
         let program = std::env::current_exe()?;
         let status = Command::new(program).args(["--stage", stage]).arg(folder).status()?;
-        ensure(status.success(), || format!("the process of stage {stage} ended with {status}"))?;
+        if !status.success() {
+            return Err(format!("the process of stage {stage} ended with {status}").into());
+        }
     }
     println!("\nEverything is as it should be.");
     Ok(())
@@ -96,63 +98,66 @@ impl Place {
 
     /// The data source, the same in both processes.
     fn data_source(&self, url: &str) -> Result<DataSource> {
-        let transport = HttpTransport::builder().base_url(url).build(Rest::new("/products"))?;
         Ok(DataSource::builder()
-            .transport(transport)
+            .transport(HttpTransport::rest(format!("{url}/products"))?)
             .model(Model::new().id("ProductID"))
             .storage(SqliteStorage::open(self.program())?, "products-offline")
+            .offline_on_network_failure(true)
             .build()?)
     }
 }
 
 /// The first process: fetch, lose the service, work on, end.
 async fn leave(place: &Place) -> Result<()> {
-    say(1, &format!("A first process ({}) and a service with products", std::process::id()));
+    step(1, &format!("A service with products starts, and a first program (process {})", std::process::id()));
     let service = Service::start(&place.service(), 0).await?;
     let (port, url) = (service.port(), service.url());
     std::fs::write(place.port(), port.to_string())?;
-    println!("The service listens on {url}.");
+    say(&format!("The service listens on {url} and keeps its products in a SQLite database of its own."));
 
-    say(2, "Fetch");
+    step(2, "Fetch");
     let products = place.data_source(&url)?;
     products.fetch().await?;
-    println!("{} products came. The first three:", products.len());
-    ensure(products.len() == 77, || format!("77 products expected, {} came", products.len()))?;
     let first: Vec<Record> = products.data().iter().take(3).map(|entry| entry.record().clone()).collect();
     show(&COLUMNS, &first);
+    check(products.len() == 77, "all 77 products came; these are the first three")?;
 
-    say(3, "The service is stopped");
+    step(3, "The service is stopped");
     service.stop().await?;
-    ensure(!answers(port).await, || "the port still answers".to_owned())?;
+    check(!answers(port).await, "nobody listens on its port any more")?;
     let Err(error) = products.read().await else { return Err("a read succeeded without a service".into()) };
-    println!("Its port is closed. A read says: {error}");
-    ensure(products.len() == 77, || "the failed read changed the data".to_owned())?;
+    say(&format!("The next read fails: {error}"));
+    check(!products.is_online(), "the data source went offline by itself")?;
+    check(products.len() == 77, "the products are still here")?;
 
-    say(4, "Offline: change two products, add one, remove one; add another and think better of it");
-    products.online(false).await?;
+    step(4, "Work goes on offline");
     let chai = at(&products, 0)?;
     products.set(&chai, "ProductName", "Chai, loose leaf")?;
     products.set(&chai, "UnitPrice", 21.5)?;
+    say("Product 1 gets another name and price.");
     let chang = at(&products, 1)?;
     products.set(&chang, "UnitsInStock", 0)?;
+    say("Product 2 is out of stock.");
+    products.remove(&at(&products, 2)?)?;
+    say("Product 3 is removed.");
     products.add(Record::from_json(
         r#"{"ProductName":"Yerba Mate","SupplierID":1,"CategoryID":1,"QuantityPerUnit":"1 kg bag","UnitPrice":9.75,"UnitsInStock":40}"#,
     )?)?;
-    products.remove(&at(&products, 2)?)?;
+    say("A new product is added; its number will come from the service.");
     let mistake = products.add(Record::from_json(r#"{"ProductName":"A mistake"}"#)?)?;
     products.remove(mistake)?;
+    say("Another one is added and removed again.");
 
-    say(5, "Sync while offline: the changes are accepted and stored");
+    step(5, "Sync, while offline: the changes are accepted into the storage");
     let report = products.sync().await?;
-    println!("{} changes were accepted.", report.stored);
-    ensure(report.stored == 4, || "4 accepted changes expected".to_owned())?;
+    check(report.stored == 4, "4 changes are stored: two edited, one added, one removed; nothing of the mistake")?;
 
-    say(6, "The offline state");
+    step(6, "What is stored (offline_data)");
     show_offline(&products.offline_data().await?)?;
     let received = Store::open(&place.service())?.received()?;
-    ensure(received.is_empty(), || "the service got a request although it was stopped".to_owned())?;
+    check(received.is_empty(), "the service knows nothing of it: it received no change so far")?;
 
-    say(7, "The process ends, without closing anything");
+    step(7, "The program ends, without closing anything");
     // What was accepted is durable: no destructor is needed, and none runs.
     std::process::exit(0);
 }
@@ -160,84 +165,77 @@ async fn leave(place: &Place) -> Result<()> {
 /// The second process: find the work, bring the service back, sync.
 async fn come_back(place: &Place) -> Result<()> {
     let port: u16 = std::fs::read_to_string(place.port())?.parse()?;
-    say(8, &format!("A new process ({}), still without a service", std::process::id()));
-    ensure(!answers(port).await, || "something answers on the service's port".to_owned())?;
+    step(8, &format!("A new program (process {}) starts, still without a service", std::process::id()));
+    check(!answers(port).await, "nobody listens on the service's port")?;
     let products = place.data_source(&format!("http://127.0.0.1:{port}"))?;
-    products.online(false).await?;
+    let Err(error) = products.fetch().await else { return Err("a fetch succeeded without a service".into()) };
+    say(&format!("A fetch fails: {error}"));
+    check(!products.is_online(), "the data source went offline by itself")?;
     products.fetch().await?;
-    println!("{} products were found in the storage, with the changes:", products.len());
-    let state = products.offline_data().await?;
-    show_offline(&state)?;
-    ensure(products.len() == 77, || format!("77 products expected, {} found", products.len()))?;
-    ensure(products.has_changes(), || "the pending changes are gone".to_owned())?;
+    say("Now fetch reads what is stored:");
+    show_offline(&products.offline_data().await?)?;
+    check(products.len() == 77, "77 products are here: one was removed, one was added")?;
+    check(products.has_changes(), "the changes of the first program are pending")?;
     let chai = at(&products, 0)?;
-    ensure(chai.get("ProductName") == Some(&Value::from("Chai, loose leaf")), || "the edit is gone".to_owned())?;
-    ensure(products.get(3).is_none(), || "the removed product is back".to_owned())?;
+    check(chai.get("ProductName") == Some(&Value::from("Chai, loose leaf")), "product 1 has its new name")?;
+    check(products.get(3).is_none(), "product 3 is removed")?;
 
-    say(9, "The service is back, over its database of before");
+    step(9, "The service is back, over its database of before");
     let service = Service::start(&place.service(), port).await?;
-    ensure(answers(port).await, || "the service does not answer".to_owned())?;
-    println!("It listens on {} again and knows nothing yet of what happened.", service.url());
+    check(answers(port).await, "it listens on the same port again")?;
 
-    say(10, "Online: everything pending is sent");
+    step(10, "Online: everything pending is sent");
     let report = products.online(true).await?;
-    println!("{} changes were acknowledged.", report.done());
     for failed in report.failures() {
-        println!("failed: {failed:?}");
+        say(&format!("failed: {failed:?}"));
     }
-    ensure(report.is_success() && report.done() == 4, || "4 acknowledged changes expected".to_owned())?;
+    check(report.is_success() && report.done() == 4, "the service acknowledged all 4 changes")?;
     let store = Store::open(&place.service())?;
     let received = store.received()?;
-    println!("What the service received:");
-    show_received(&received)?;
+    say("What the service received, in the order of arrival, each under an idempotency key of its own:");
+    show_received(&received);
     check_received(&received)?;
 
-    say(11, "What the service holds now");
+    step(11, "What the service holds now");
     let held = store.products()?;
     let touched: Vec<Record> = held.iter().filter(|row| is_touched(row)).map(to_record).collect::<Result<_>>()?;
     show(&COLUMNS, &touched);
     check_held(&held)?;
-    println!("{} products. Product 3 is gone, the new one got the number 78.", held.len());
 
-    say(12, "And the data source agrees");
-    ensure(!products.has_changes(), || "something is still pending".to_owned())?;
+    step(12, "And the program agrees");
+    check(!products.has_changes(), "nothing is pending any more")?;
     let state = records(&products.offline_data().await?)?;
-    ensure(state.iter().all(|row| !row.contains("__state__")), || {
-        "a change is still marked in the storage".to_owned()
-    })?;
+    check(state.iter().all(|row| !row.contains("__state__")), "no row in the storage is marked any more")?;
     products.read().await?;
-    ensure(products.len() == 77 && products.get(78).is_some(), || "the data differ from the service's".to_owned())?;
+    check(products.len() == 77 && products.get(78).is_some(), "a fresh read shows what the service holds")?;
     products.sync().await?;
-    ensure(store.received()?.len() == received.len(), || "something was sent twice".to_owned())?;
-    println!("Nothing is pending, nothing is marked, and another sync sends nothing.");
+    check(store.received()?.len() == received.len(), "another sync sends nothing")?;
     service.stop().await
 }
 
 fn check_received(received: &[Received]) -> Result<()> {
     let mut methods: Vec<&str> = received.iter().map(|request| request.method.as_str()).collect();
     methods.sort_unstable();
-    ensure(methods == ["DELETE", "POST", "PUT", "PUT"], || {
-        format!("one POST, two PUT, one DELETE expected: {methods:?}")
-    })?;
+    check(methods == ["DELETE", "POST", "PUT", "PUT"], "two changes, one new, one removal; nothing twice")?;
     let keys: std::collections::HashSet<_> = received.iter().filter_map(|request| request.key.as_deref()).collect();
-    ensure(keys.len() == 4, || "each change needs an idempotency key of its own".to_owned())?;
-    ensure(received.iter().all(|request| !request.replayed), || "a request was repeated".to_owned())?;
-    let sent = received.iter().flat_map(|request| &request.sent);
-    let marked = sent.flat_map(|row| row.keys()).find(|name| name.starts_with("__"));
-    ensure(marked.is_none(), || format!("a marker was sent: {marked:?}"))
+    check(keys.len() == 4 && received.iter().all(|request| !request.replayed), "four different keys, none repeated")?;
+    let mut sent = received.iter().flat_map(|request| &request.sent).flat_map(|row| row.keys());
+    check(!sent.any(|name| name.starts_with("__")), "no marker of ours was sent along")
 }
 
 fn check_held(held: &[Row]) -> Result<()> {
     let product =
         |id: i64| held.iter().find(|row| row.get("ProductID").and_then(serde_json::Value::as_i64) == Some(id));
     let member = |id, name: &str| product(id).and_then(|row| row.get(name)).cloned().unwrap_or_default();
-    ensure(held.len() == 77, || format!("77 products expected, the service holds {}", held.len()))?;
-    ensure(member(1, "ProductName") == "Chai, loose leaf", || "product 1 has the old name".to_owned())?;
-    ensure(member(1, "UnitPrice") == 21.5, || "product 1 has the old price".to_owned())?;
-    ensure(member(1, "UnitsInStock") == 39, || "product 1 lost a member that nobody changed".to_owned())?;
-    ensure(member(2, "UnitsInStock") == 0, || "product 2 has the old stock".to_owned())?;
-    ensure(product(3).is_none(), || "product 3 is still there".to_owned())?;
-    ensure(member(78, "ProductName") == "Yerba Mate", || "the new product is not there".to_owned())
+    check(
+        member(1, "ProductName") == "Chai, loose leaf" && member(1, "UnitPrice") == 21.5,
+        "product 1 has its new name and price",
+    )?;
+    check(member(1, "UnitsInStock") == 39, "and kept what nobody changed")?;
+    check(member(2, "UnitsInStock") == 0, "product 2 is out of stock")?;
+    check(product(3).is_none(), "product 3 is gone")?;
+    check(member(78, "ProductName") == "Yerba Mate", "the new product got the number 78")?;
+    check(held.len() == 77, "77 products in all")
 }
 
 fn is_touched(row: &Row) -> bool {
@@ -246,10 +244,6 @@ fn is_touched(row: &Row) -> bool {
 
 fn at(products: &DataSource, index: usize) -> Result<landfall::Entry> {
     products.at(index).ok_or_else(|| format!("there is no product at {index}").into())
-}
-
-fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<()> {
-    if holds { Ok(()) } else { Err(otherwise().into()) }
 }
 
 /// Whether anybody listens on the port.
@@ -273,35 +267,52 @@ fn show_offline(state: &Value) -> Result<()> {
         |state: &str| rows.iter().filter(|row| row.get("__state__").and_then(Value::as_str) == Some(state)).count();
     let changed: Vec<Record> = rows.iter().filter(|row| row.contains("__state__")).cloned().collect();
     show(&COLUMNS, &changed);
-    println!("and {} more without a state, because they were not changed.", rows.len() - changed.len());
-    let counts = (of("create"), of("update"), of("destroy"), rows.len());
-    ensure(counts == (1, 2, 1, 78), || format!("1 create, 2 update, 1 destroy of 78 rows expected: {counts:?}"))
+    let counts = (of("create"), of("update"), of("destroy"), rows.len() - changed.len());
+    check(counts == (1, 2, 1, 74), "one created, two updated, one to be destroyed; 74 more rows are unchanged")
 }
 
-fn show_received(received: &[Received]) -> Result<()> {
-    let mut lines = Vec::new();
-    for request in received {
+fn show_received(received: &[Received]) {
+    let shortened = |text: String| -> String {
+        if text.chars().count() <= 56 { text } else { text.chars().take(53).chain("...".chars()).collect() }
+    };
+    let line = |request: &Received| {
         let sent: Vec<String> =
-            request.sent.iter().map(|row| shortened(&serde_json::Value::from(row.clone()).to_string())).collect();
-        lines.push(Record::from([
+            request.sent.iter().map(|row| shortened(serde_json::Value::from(row.clone()).to_string())).collect();
+        Record::from([
             ("request", Value::from(format!("{} {}", request.method, request.path))),
-            ("key", Value::from(request.key.clone().unwrap_or_default())),
-            ("sent", Value::from(sent.join(" "))),
             ("status", Value::from(i64::from(request.status))),
-        ]));
-    }
-    show(&["request", "key", "sent", "status"], &lines);
-    Ok(())
-}
-
-fn shortened(text: &str) -> String {
-    if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(57).chain("...".chars()).collect() }
+            ("idempotency key", Value::from(request.key.clone().unwrap_or_default())),
+            ("sent", Value::from(sent.join(" "))),
+        ])
+    };
+    show(&["request", "status", "idempotency key", "sent"], &received.iter().map(line).collect::<Vec<_>>());
 }
 
 fn show(columns: &[&str], rows: &[Record]) {
-    println!("{}", table::render(columns, rows, Look::of_stdout()));
+    for line in table::render(columns, rows, Look::of_stdout()).lines() {
+        say(line);
+    }
 }
 
-fn say(step: u8, what: &str) {
-    println!("\n{step}. {what}");
+fn step(number: u8, what: &str) {
+    match Look::of_stdout() {
+        Look::Terminal => println!("\n\x1b[1m{number:>2}. {what}\x1b[0m"),
+        Look::Plain => println!("\n{number:>2}. {what}"),
+    }
+}
+
+fn say(what: &str) {
+    println!("    {what}");
+}
+
+/// Says what holds, or that it does not.
+fn check(holds: bool, what: &str) -> Result<()> {
+    if !holds {
+        return Err(format!("this does not hold: {what}").into());
+    }
+    match Look::of_stdout() {
+        Look::Terminal => say(&format!("\x1b[32m✓\x1b[0m {what}")),
+        Look::Plain => say(&format!("ok: {what}")),
+    }
+    Ok(())
 }
