@@ -165,7 +165,7 @@ impl<T: Row> Builder<T> {
 
     /// Initial sort order. Default: as loaded.
     pub fn sort(mut self, sort: impl IntoIterator<Item = Sort>) -> Self {
-        self.options.sort = sort.into_iter().collect();
+        self.options.sort = Some(sort.into_iter().collect());
         self
     }
 
@@ -183,7 +183,7 @@ impl<T: Row> Builder<T> {
 
     /// Initial aggregates. Default: none.
     pub fn aggregate(mut self, aggregate: impl IntoIterator<Item = Aggregate>) -> Self {
-        self.options.aggregate = aggregate.into_iter().collect();
+        self.options.aggregate = Some(aggregate.into_iter().collect());
         self
     }
 
@@ -226,6 +226,13 @@ impl<T: Row> Builder<T> {
     #[doc(alias = "accentFoldingFiltering")]
     pub fn accent_folding_filtering(mut self, locale: impl Into<String>) -> Self {
         self.options.accent_folding_filtering = Some(locale.into());
+        self
+    }
+
+    /// Whether queries and edits may name only fields that the model declares, when it declares any. Default: yes; no
+    /// after [`kendo`](Self::kendo), as there.
+    pub fn strict_fields(mut self, on: bool) -> Self {
+        self.options.strict_fields = on;
         self
     }
 

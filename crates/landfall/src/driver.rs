@@ -189,8 +189,9 @@ impl Driver {
                 Stored::Exported(waiter, state.and_then(|state| state.to_kendo(false)))
             }),
             StoreCall::Commit(delta, then) => {
+                let overrules = then.overrules();
                 let mut group = vec![(delta, then)];
-                while matches!(self.calls.front(), Some(StoreCall::Commit(..))) {
+                while matches!(self.calls.front(), Some(StoreCall::Commit(_, then)) if !then.overrules()) && !overrules {
                     if let Some(StoreCall::Commit(delta, then)) = self.calls.pop_front() {
                         group.push((delta, then));
                     }
@@ -227,7 +228,7 @@ async fn commit_group(
 ) -> Vec<(Then, Result<u64>)> {
     if group.len() > 1 {
         let merged = Delta::merged(group.iter().map(|(delta, _)| delta));
-        match commit_one(shared, storage, key, merged).await {
+        match commit_one(shared, storage, key, merged, false).await {
             Ok(revision) => return group.into_iter().map(|(_, then)| (then, Ok(revision))).collect(),
             Err(error) if matches!(error.kind(), ErrorKind::Closed | ErrorKind::Locked) => {
                 return group.into_iter().map(|(_, then)| (then, Err(error.clone()))).collect();
@@ -237,7 +238,8 @@ async fn commit_group(
     }
     let mut out = Vec::with_capacity(group.len());
     for (delta, then) in group {
-        out.push((then, commit_one(shared, storage, key, delta).await));
+        let overrules = then.overrules();
+        out.push((then, commit_one(shared, storage, key, delta, overrules).await));
     }
     out
 }
@@ -245,7 +247,13 @@ async fn commit_group(
 /// How often a commit that meets somebody else's is made again.
 const TRIES: usize = 8;
 
-async fn commit_one(shared: &Shared, storage: &dyn landfall_storage::Storage, key: &str, delta: Delta) -> Result<u64> {
+async fn commit_one(
+    shared: &Shared,
+    storage: &dyn landfall_storage::Storage,
+    key: &str,
+    delta: Delta,
+    overrules: bool,
+) -> Result<u64> {
     let mut delta = delta;
     let mut last = None;
     for _ in 0..TRIES {
@@ -254,6 +262,12 @@ async fn commit_one(shared: &Shared, storage: &dyn landfall_storage::Storage, ke
             Ok(revision) => {
                 shared.engine().set_revision(revision);
                 return Ok(revision);
+            }
+            Err(error) if overrules && matches!(error.kind(), ErrorKind::Stale { .. }) => {
+                if let ErrorKind::Stale { current } = error.kind() {
+                    shared.engine().set_revision(*current);
+                }
+                last = Some(error);
             }
             Err(error) if matches!(error.kind(), ErrorKind::Stale { .. }) => {
                 // Somebody else stored meanwhile: theirs goes underneath, ours on top (G10).

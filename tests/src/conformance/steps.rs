@@ -286,7 +286,11 @@ impl Subject {
             "sort" => Sort::list_from_value(step.need("value")?).map(|value| drop(source.sort(value))),
             "group" => Group::list_from_value(step.need("value")?).map(|value| drop(source.group(value))),
             "aggregate" => Aggregate::list_from_value(step.need("value")?).map(|value| drop(source.aggregate(value))),
-            "page" => Ok(drop(source.page(step.need_count("value")?))),
+            "page" => {
+                // Pages are counted from 1 here and cannot be negative at all.
+                let page = step.need("value")?.as_i64().ok_or_else(|| wrong("value"))?.max(0);
+                Ok(drop(source.page(usize::try_from(page).unwrap_or_default())))
+            }
             "pageSize" => Ok(drop(source.page_size(step.need_count("value")?))),
             turn => {
                 let (page, operation) = match (turn, options) {
@@ -550,10 +554,10 @@ fn descriptors(query: &QueryOptions) -> Value {
     let list = |items: Vec<Value>| items.iter().map(|item| trace::canonical(item, true)).collect::<Vec<_>>();
     let as_named = |name: &str| name.to_owned();
     let listed = |value: Value| list(value.as_array().unwrap_or_default().to_vec());
-    out.put_list("sort", listed(Sort::list_to_value(&query.sort, &as_named)));
+    out.put_list("sort", listed(Sort::list_to_value(query.sort.as_deref().unwrap_or_default(), &as_named)));
     out.put_some("filter", query.filter.as_ref().map(|filter| trace::canonical(&filter.to_value(&as_named), true)));
-    out.put_list("group", listed(Group::list_to_value(&query.group, &as_named)));
-    out.put_list("aggregate", listed(Aggregate::list_to_value(&query.aggregate, &as_named)));
+    out.put_list("group", listed(Group::list_to_value(query.group.as_deref().unwrap_or_default(), &as_named)));
+    out.put_list("aggregate", listed(Aggregate::list_to_value(query.aggregate.as_deref().unwrap_or_default(), &as_named)));
     if let Some(take) = query.take {
         out.put("take", take);
         out.put_some("skip", query.skip);

@@ -28,8 +28,8 @@ impl Engine {
     pub fn cancel_changes(&mut self) -> Result<Steps> {
         let mut delta = Delta::default();
         for Removed { row, mut change } in std::mem::take(&mut self.removed) {
-            let uid = row.uid;
-            match self.back(uid, &mut change, &mut delta) {
+            let (uid, order) = (row.uid, row.order);
+            match self.back(uid, order, &mut change, &mut delta) {
                 Back::To(record) => {
                     self.table.put_back(Row { record, ..row });
                     self.keep(uid, change, true);
@@ -41,8 +41,9 @@ impl Engine {
         let mut uids: Vec<Uid> = self.overlay.keys().copied().collect();
         uids.sort_unstable();
         for uid in uids {
+            let order = self.order_of(uid);
             let Some(mut change) = self.overlay.remove(&uid) else { continue };
-            match self.back(uid, &mut change, &mut delta) {
+            match self.back(uid, order, &mut change, &mut delta) {
                 Back::To(record) => {
                     if let Some(slot) = self.table.record_mut(uid) {
                         *slot = record;
@@ -65,6 +66,9 @@ impl Engine {
         for uid in std::mem::take(&mut self.appended) {
             self.table.move_to_end(uid);
         }
+        if self.groups.is_some() {
+            self.groups.clone_from(&self.pristine_groups);
+        }
         self.rebuild_groups();
         self.ids = None;
         self.total = self.pristine_total;
@@ -73,6 +77,11 @@ impl Engine {
         let mut event = Event::new(EventKind::Change);
         event.items = self.view_items();
         steps.push_back(Step::Emit(event));
+        if self.groups.is_some() {
+            // The server's grouping may have moved on (R4.36).
+            let params = Record::new();
+            steps.extend(self.read(0, &params));
+        }
         Ok(steps)
     }
 
@@ -87,7 +96,8 @@ impl Engine {
         let Some(mut change) = self.overlay.remove(&uid) else { return Ok(Steps::new()) };
         self.settle_view();
         let mut delta = Delta::default();
-        let steps = match self.back(uid, &mut change, &mut delta) {
+        let order = self.order_of(uid);
+        let steps = match self.back(uid, order, &mut change, &mut delta) {
             Back::To(record) => {
                 if let Some(slot) = self.table.record_mut(uid) {
                     *slot = record;
@@ -114,7 +124,7 @@ impl Engine {
     }
 
     /// Peels the layers that cancelling takes off.
-    fn back(&self, uid: Uid, change: &mut Change, delta: &mut Delta) -> Back {
+    fn back(&self, uid: Uid, order: u64, change: &mut Change, delta: &mut Delta) -> Back {
         change.draft = false;
         change.fields.clear();
         change.changed.clear();
@@ -131,13 +141,13 @@ impl Engine {
                     if let Some(accepted) = &mut change.accepted {
                         accepted.key = self.new_key();
                     }
-                    delta.put.extend(self.encode_layers(uid, self.order_of(uid), change));
+                    delta.put.extend(self.encode_layers(uid, order, change));
                 }
                 return if kind == ChangeKind::Destroy { Back::Gone } else { Back::To(record) };
             }
             if change.sent.is_none() && self.options.offline_storage {
                 match &change.base {
-                    Some(_) => delta.put.extend(self.encode_layers(uid, self.order_of(uid), change)),
+                    Some(_) => delta.put.extend(self.encode_layers(uid, order, change)),
                     None => delta.delete.push(uid.0),
                 }
             }

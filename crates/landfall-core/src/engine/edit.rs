@@ -27,7 +27,7 @@ impl Engine {
         let (uid, at) = self.place(index, record);
         let change = self.overlay.entry(uid).or_default();
         if change.base.is_none() && change.accepted.is_none() && change.sent.is_none() {
-            change.added = true;
+            change.added = self.options.schema.model().is_some();
             change.draft = true;
         }
         let items = self.items_of(&[uid]);
@@ -76,7 +76,7 @@ impl Engine {
         let at = if let Some(groups) = &mut self.groups {
             let top = index.min(groups.len());
             let before = groups.get(..top).map_or(0, |some| groups::leaves(some).len());
-            if let Some(group) = GroupNode::around(&self.state.group, &record, uid) {
+            if let Some(group) = GroupNode::around(self.state.group(), &record, uid) {
                 groups.insert(top, group);
                 self.meta_dirty = true;
             }
@@ -126,21 +126,35 @@ impl Engine {
         let Some(Value::Array(items)) = path.get(&row.record) else {
             return Err(Error::new(ErrorKind::Invalid, "the field is not a list").during("edit").with("field", field));
         };
-        let mut items = Vec::clone(items);
+        let before = Vec::clone(items);
+        let mut items = before.clone();
         edit(&mut items);
+        // The event carries the elements that came or went, as Kendo's does.
+        let came = items.iter().filter(|item| !before.contains(item));
+        let went = before.iter().filter(|item| !items.contains(item));
+        let touched: Vec<Item> = came
+            .chain(went)
+            .map(|element| Item { uid, record: element.as_object().cloned().unwrap_or_default() })
+            .collect();
         let mut record = row.record.clone();
         path.set_strict(&mut record, Value::from(items))?;
         self.replace_record(uid, record, field);
-        let items = self.items_of(&[uid]);
+        let items = self.watch.then_some(touched);
         Ok(self.edited(Action::ItemChange, Some(Text::from(field)), None, items, 0))
     }
 
     fn replace_record(&mut self, uid: Uid, record: Record, field: &str) {
+        // Without a model there is no change tracking (R4.2).
+        let tracked = self.options.schema.model().is_some();
         let is_id = self.options.schema.model().and_then(|model| model.id_field()) == Some(field);
         if let Some(slot) = self.table.record_mut(uid) {
             let was = std::mem::replace(slot, record);
             let change = self.overlay.entry(uid).or_insert_with(|| Change { base: Some(was), ..Change::default() });
-            change.note(field);
+            if tracked {
+                change.note(field);
+            } else {
+                change.draft = true;
+            }
         }
         if is_id {
             self.ids = None;
@@ -159,8 +173,10 @@ impl Engine {
 
     /// Takes a row out of table and groups and remembers its removal.
     pub(crate) fn take_out(&mut self, uid: Uid) -> Option<(usize, Record)> {
-        let (at, row) = self.table.remove(uid)?;
+        let (mut at, row) = self.table.remove(uid)?;
         if let Some(groups) = &mut self.groups {
+            // Among groups the position is the one in the row's own group.
+            at = groups::place(groups, uid).unwrap_or(at);
             groups::remove(groups, uid);
             groups::prune(groups);
             self.meta_dirty = true;
@@ -197,7 +213,9 @@ impl Engine {
         }
         let mut event = Event::new(EventKind::Change);
         event.action = Some(action);
-        event.field = field;
+        // Among server groups the change bubbles up through the groups' items, as Kendo reports it.
+        let bubbles = self.groups.is_some() && matches!(action, Action::ItemChange | Action::Remove);
+        event.field = if bubbles { Some(Text::from("items")) } else { field };
         event.index = index;
         event.items = items;
         Steps::from([Step::Emit(event)])

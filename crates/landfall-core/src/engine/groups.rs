@@ -81,6 +81,14 @@ pub(crate) fn remove(groups: &mut [GroupNode], uid: Uid) -> bool {
     false
 }
 
+/// The position of a row in its group.
+pub(crate) fn place(groups: &[GroupNode], uid: Uid) -> Option<usize> {
+    groups.iter().find_map(|group| match &group.items {
+        GroupItems::Groups(inner) => place(inner, uid),
+        GroupItems::Rows(rows) => rows.iter().position(|row| *row == uid),
+    })
+}
+
 /// Drops empty groups at every level.
 pub(crate) fn prune(groups: &mut Vec<GroupNode>) {
     for group in groups.iter_mut() {

@@ -79,13 +79,13 @@ impl Engine {
             query.skip = if query.take.is_some() { self.state.skip() } else { None };
         }
         if all || !self.options.server_sorting {
-            query.sort.clone_from(&self.state.sort);
+            query.sort = self.state.sort().to_vec();
         }
         if all || !self.options.server_filtering {
             query.filter.clone_from(&self.state.filter);
         }
         if all && self.groups.is_none() || !self.options.server_grouping {
-            query.group.clone_from(&self.state.group);
+            query.group = self.state.group().to_vec();
         }
         query.locale.clone_from(&self.options.accent_folding_filtering);
         query
@@ -96,8 +96,10 @@ impl Engine {
             return;
         }
         let mut query = self.local_query();
-        if self.options.in_place_sort && !query.sort.is_empty() {
-            let sort = Query { sort: query.sort.clone(), ..Query::default() };
+        if self.options.in_place_sort && !(query.sort.is_empty() && query.group.is_empty()) {
+            let by_group = query.group.iter().filter(|group| group.compare.is_none());
+            let by_group = by_group.map(|group| Sort { field: group.field.clone(), dir: group.dir, compare: None });
+            let sort = Query { sort: by_group.chain(query.sort.iter().cloned()).collect(), ..Query::default() };
             if let View::Rows(positions) = crate::process(&self.table, &sort).view
                 && !positions.is_sorted()
             {
@@ -106,7 +108,7 @@ impl Engine {
             }
             query.sort.clear();
         }
-        if self.groups.is_some() && self.options.server_grouping && !self.state.group.is_empty() {
+        if self.groups.is_some() && self.options.server_grouping && !self.state.group().is_empty() {
             self.compute_groups(&query);
         } else {
             let processed = crate::process(&self.table, &query);
@@ -114,7 +116,7 @@ impl Engine {
             self.computed = Some(Computed { view: processed.view });
         }
         if !self.options.server_aggregates || self.from_store {
-            self.aggregates = crate::aggregates(&self.table, query.filter.as_ref(), &self.state.aggregate);
+            self.aggregates = crate::aggregates(&self.table, query.filter.as_ref(), self.state.aggregate());
         }
     }
 
@@ -278,7 +280,7 @@ impl Engine {
     /// Sets the sort order (R9.19).
     pub fn sort(&mut self, ticket: Ticket, sort: Vec<Sort>) -> Steps {
         let mut options = self.state.to_options();
-        options.sort = sort;
+        options.sort = Some(sort);
         let mut steps = Steps::from([Step::Emit(Event::new(EventKind::Sort))]);
         steps.extend(self.query(ticket, options));
         steps
@@ -287,14 +289,14 @@ impl Engine {
     /// Sets the groups.
     pub fn group(&mut self, ticket: Ticket, group: Vec<Group>) -> Steps {
         let mut options = self.state.to_options();
-        options.group = group;
+        options.group = Some(group);
         self.query(ticket, options)
     }
 
     /// Sets the aggregates.
     pub fn aggregate(&mut self, ticket: Ticket, aggregate: Vec<Aggregate>) -> Steps {
         let mut options = self.state.to_options();
-        options.aggregate = aggregate;
+        options.aggregate = Some(aggregate);
         self.query(ticket, options)
     }
 
@@ -347,7 +349,7 @@ impl Engine {
     /// `Invalid`, naming the field and the fields there are.
     pub fn check_field(&self, field: &str) -> Result<()> {
         let Some(model) = self.options.schema.model() else { return Ok(()) };
-        if model.knows(field) {
+        if !self.options.strict_fields || model.knows(field) {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Invalid, "unknown field").with("field", field))

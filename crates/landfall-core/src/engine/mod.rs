@@ -61,6 +61,8 @@ pub struct Engine {
     /// Rows that go to the end when everything is cancelled (R4.26, without a storage).
     appended: Vec<Uid>,
     groups: Option<Vec<GroupNode>>,
+    /// The tree that cancelling goes back to.
+    pristine_groups: Option<Vec<GroupNode>>,
     computed: Option<Computed>,
     aggregates: Record,
     total: Option<usize>,
@@ -101,6 +103,7 @@ impl Engine {
             parked: Vec::new(),
             appended: Vec::new(),
             groups: None,
+            pristine_groups: None,
             computed: None,
             aggregates: Record::new(),
             total: options.total,
@@ -151,6 +154,7 @@ impl Engine {
             Cont::SyncNext => self.sync_next(),
             Cont::SyncFinish => self.sync_finish(),
             Cont::RestoreDone(ticket) => self.restore_done(ticket, Ok(())),
+            Cont::SetData(ticket, records) => self.set_data(ticket, records),
             // These go on with the outcome of a load or a commit.
             Cont::ReadLoadedOffline(_)
             | Cont::ReadDone(_)
@@ -159,6 +163,7 @@ impl Engine {
             | Cont::SyncOffline(_)
             | Cont::AckDone(_)
             | Cont::Stored(_)
+            | Cont::Replaced(_)
             | Cont::Nothing => Steps::new(),
         }
     }
@@ -182,8 +187,27 @@ impl Engine {
             Cont::SyncOffline(plan) => self.offline_accepted(*plan, stored),
             Cont::AckDone(slots) => self.ack_done(&slots, &stored),
             Cont::Stored(ticket) => self.stored(ticket, stored),
+            Cont::Replaced(ticket) => self.replaced(ticket, stored),
             other => self.resume(Then(other), false),
         }
+    }
+
+    /// The stored state was replaced: what was accepted before is a draft again, and the new state is shown by the next
+    /// read.
+    fn replaced(&mut self, ticket: Ticket, stored: Result<()>) -> Steps {
+        if stored.is_ok() {
+            self.loaded = false;
+            self.hidden = None;
+            self.parked.clear();
+            let gone = self.removed.iter_mut().map(|gone| &mut gone.change);
+            for change in self.overlay.values_mut().chain(gone) {
+                if change.accepted.take().is_some() || change.sent.as_ref().is_some_and(|sent| !sent.in_flight) {
+                    change.draft = true;
+                    change.sent.take_if(|sent| !sent.in_flight);
+                }
+            }
+        }
+        Steps::from([Step::Settle(ticket, stored.map(|()| Settled::Done))])
     }
 
     fn stored(&mut self, ticket: Option<Ticket>, stored: Result<()>) -> Steps {
@@ -244,6 +268,7 @@ impl Engine {
             Cont::ReadSend(run) => self.read_failed(run, &error.during("read")),
             Cont::SyncStart(tickets, _) => self.fail_sync(tickets, &error.during("sync")),
             Cont::RestoreDone(ticket) => self.restore_done(ticket, Err(error)),
+            Cont::SetData(ticket, _) => Steps::from([Step::Settle(ticket, Err(error.during("data")))]),
             _ => Steps::new(),
         }
     }
@@ -299,14 +324,20 @@ impl Engine {
     /// Replaces the data, as a read with these rows would; pending changes stay on top, pending removals stay (C38).
     #[doc(alias = "data")]
     pub fn set_data(&mut self, ticket: Ticket, records: Vec<Record>) -> Steps {
+        if self.options.offline_storage && !self.loaded {
+            // Pending changes must be known before anything is put underneath them.
+            return Steps::from([Step::Load(Then(Cont::Restored(Box::new(Cont::SetData(ticket, records)))))]);
+        }
         let mut steps = Steps::from([Step::Emit(Event::new(EventKind::Reset))]);
         self.replace_rows(records);
-        self.snapshot_needed = self.options.offline_storage && self.loaded;
-        steps.extend(self.storage_steps(Delta::default()));
+        self.snapshot_needed = self.options.offline_storage;
         let mut change = Event::new(EventKind::Change);
         change.items = self.view_items();
         steps.push_back(Step::Emit(change));
-        steps.push_back(Step::Settle(ticket, Ok(Settled::Done)));
+        match self.commit(Delta::default(), Cont::Stored(Some(ticket))) {
+            Some(step) => steps.push_back(step),
+            None => steps.push_back(Step::Settle(ticket, Ok(Settled::Done))),
+        }
         steps
     }
 
@@ -329,7 +360,7 @@ impl Engine {
         }
         let stored = StoredState::from_kendo(state)?;
         let delta = Delta { clear: true, delete: Vec::new(), put: stored.rows, meta: stored.meta };
-        Ok(Steps::from([Step::Commit(delta, Then(Cont::Stored(Some(ticket))))]))
+        Ok(Steps::from([Step::Commit(delta, Then(Cont::Replaced(ticket)))]))
     }
 
     // ---- small things

@@ -21,13 +21,16 @@ pub struct Options {
     /// Rows a page; 0 counts as absent.
     pub page_size: Option<usize>,
     /// Initial sort order.
-    pub sort: Vec<Sort>,
+    pub sort: Option<Vec<Sort>>,
     /// Initial filter.
     pub filter: Option<Filter>,
     /// Initial groups.
     pub group: Vec<Group>,
     /// Initial aggregates.
-    pub aggregate: Vec<Aggregate>,
+    pub aggregate: Option<Vec<Aggregate>>,
+    /// Queries and edits may name only fields that the model declares, when it declares any. Off for options taken over
+    /// from Kendo, which knows no such check.
+    pub strict_fields: bool,
     /// The server pages.
     pub server_paging: bool,
     /// The server sorts.
@@ -61,10 +64,11 @@ impl Default for Options {
             in_place_sort: false,
             page: None,
             page_size: None,
-            sort: Vec::new(),
+            sort: None,
             filter: None,
             group: Vec::new(),
-            aggregate: Vec::new(),
+            aggregate: None,
+            strict_fields: true,
             server_paging: false,
             server_sorting: false,
             server_filtering: false,
@@ -143,10 +147,11 @@ impl Options {
             in_place_sort: flag("inPlaceSort"),
             page: number("page"),
             page_size: number("pageSize"),
-            sort: Sort::list_from_value(get("sort"))?,
+            sort: options.get("sort").map(Sort::list_from_value).transpose()?,
             filter: Filter::from_value(get("filter"))?,
             group: Group::list_from_value(get("group"))?,
-            aggregate: Aggregate::list_from_value(get("aggregate"))?,
+            aggregate: options.get("aggregate").map(Aggregate::list_from_value).transpose()?,
+            strict_fields: false,
             server_paging: flag("serverPaging"),
             server_sorting: flag("serverSorting"),
             server_filtering: flag("serverFiltering"),

@@ -385,15 +385,15 @@ impl StoredState {
                 record.set(STATE, state.as_str());
             }
             let book = row.change.as_ref().map(|text| Record::from_json(text)).transpose().map_err(damaged)?;
-            let seq = book.as_ref().and_then(|book| book.get("seq")).and_then(Value::as_i64).unwrap_or(i64::MAX);
+            // Removals of ours come last, in their order; one of Kendo's own stays where it stood.
+            let seq = book.as_ref().and_then(|book| book.get("seq")).and_then(Value::as_i64);
             if let (true, Some(mut book)) = (bookkeeping, book) {
                 book.set("id", row.id);
                 record.set(BOOKKEEPING, book);
             }
-            if row.state == Some(ChangeKind::Destroy) {
-                removed.push((seq, record.into()));
-            } else {
-                rows.push((row.id, record.into()));
+            match seq.filter(|_| row.state == Some(ChangeKind::Destroy)) {
+                Some(seq) => removed.push((seq, record.into())),
+                None => rows.push((row.id, record.into())),
             }
         }
         removed.sort_by_key(|(seq, _)| *seq);

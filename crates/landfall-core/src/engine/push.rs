@@ -61,11 +61,11 @@ impl Engine {
         let mut steps = Steps::new();
         let mut delta = Delta::default();
         let mut updated = Vec::new();
-        let mut created = Vec::new();
         for record in records {
             let record = self.wrap(record);
             let Some(uid) = self.id_of(&record).and_then(|id| self.find_id(&id)) else {
-                created.push(record);
+                let item = self.push_one(usize::MAX, record, &mut steps, &mut delta);
+                steps.push_back(Step::Emit(push_event(Operation::Create, vec![item])));
                 continue;
             };
             self.take_pushed(uid, &record);
@@ -77,18 +77,6 @@ impl Engine {
             if let Some(row) = self.table.get(uid) {
                 updated.push(Item { uid, record: row.record.clone() });
             }
-        }
-        if !created.is_empty() {
-            let mut items = Vec::new();
-            for record in created {
-                items.push(self.push_one(usize::MAX, record, &mut steps, &mut delta));
-            }
-            steps.push_back(Step::Emit(push_event(Operation::Create, items)));
-        }
-        if updated.is_empty() {
-            let mut out = self.storage_steps(delta);
-            out.extend(steps);
-            return Ok(out);
         }
         Ok(self.pushed(Operation::Update, updated, steps, delta))
     }
@@ -171,7 +159,9 @@ impl Engine {
     fn pushed(&mut self, operation: Operation, items: Vec<Item>, steps: Steps, delta: Delta) -> Steps {
         let mut out = self.storage_steps(delta);
         out.extend(steps);
-        out.push_back(Step::Emit(push_event(operation, items)));
+        if !items.is_empty() {
+            out.push_back(Step::Emit(push_event(operation, items)));
+        }
         out
     }
 }

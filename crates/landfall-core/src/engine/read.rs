@@ -161,7 +161,7 @@ impl Engine {
             self.deferred.push(Cont::ReadApply(run, Box::new(reply)));
             return Steps::new();
         }
-        let grouped = self.options.server_grouping && !self.state.group.is_empty();
+        let grouped = self.options.server_grouping && !self.state.group().is_empty();
         let answer = reply.and_then(|reply| {
             let header_total = reply.total;
             let value = reply.body.decode()?;
@@ -251,6 +251,11 @@ impl Engine {
         self.revision = state.revision;
         self.from_store = true;
         self.clamp_page();
+        // An absent state becomes an empty one (R6.9), one in Kendo's form gets landfall's bookkeeping.
+        let foreign = state.rows.iter().any(|row| row.state.is_some() && row.change.is_none());
+        if state.revision == 0 || foreign {
+            return self.stored_after_read(run);
+        }
         self.read_done(run, &Ok(()))
     }
 
@@ -285,6 +290,7 @@ impl Engine {
         }
         self.table.restore(rows);
         self.rebuild_groups();
+        self.pristine_groups.clone_from(&self.groups);
         for (uid, sent) in flying {
             if let Some(change) = self.change_mut(uid) {
                 change.sent = Some(sent);
@@ -323,6 +329,7 @@ impl Engine {
             }
         }
         self.groups = tree.map(|groups| with_identities(groups, &mut (first..)));
+        self.pristine_groups.clone_from(&self.groups);
         self.table.load(records, first);
         self.pristine_total = self.total;
         if !kept.is_empty() {
@@ -496,16 +503,16 @@ impl Engine {
         let model = options.schema.model();
         let name = |field: &str| model.map_or_else(|| field.to_owned(), |model| model.source_of(field).to_owned());
         if options.server_sorting {
-            put("sort", (!state.sort.is_empty()).then(|| Sort::list_to_value(&state.sort, &name)));
+            put("sort", state.sort.as_ref().map(|sort| Sort::list_to_value(sort, &name)));
         }
         if options.server_filtering {
             put("filter", state.filter.as_ref().map(|filter| filter.to_value(&name)));
         }
         if options.server_grouping {
-            put("group", (!state.group.is_empty()).then(|| Group::list_to_value(&state.group, &name)));
+            put("group", state.group.as_ref().map(|group| Group::list_to_value(group, &name)));
         }
         if options.server_aggregates {
-            put("aggregate", (!state.aggregate.is_empty()).then(|| Aggregate::list_to_value(&state.aggregate, &name)));
+            put("aggregate", state.aggregate.as_ref().map(|list| Aggregate::list_to_value(list, &name)));
         }
         let standard = ["take", "skip", "page", "pageSize", "sort", "filter", "group", "aggregate"];
         for (name, value) in extra.iter().filter(|(name, _)| !standard.contains(name)) {
@@ -520,7 +527,7 @@ impl Engine {
         if let Some(tree) = &mut self.groups {
             let top = index.min(tree.len());
             let before = tree.get(..top).map_or(0, |some| groups::leaves(some).len());
-            if let Some(group) = GroupNode::around(&self.state.group, &record, uid) {
+            if let Some(group) = GroupNode::around(self.state.group(), &record, uid) {
                 tree.insert(top, group);
             }
             self.meta_dirty = true;
@@ -574,7 +581,7 @@ impl Engine {
             .collect();
         for (uid, record) in missing {
             if !hang_in(&mut tree, &record, uid) {
-                tree.extend(GroupNode::around(&self.state.group, &record, uid));
+                tree.extend(GroupNode::around(self.state.group(), &record, uid));
             }
         }
         groups::prune(&mut tree);

@@ -15,14 +15,14 @@ pub struct QueryOptions {
     pub skip: Option<usize>,
     /// Rows to take; the page size when absent.
     pub take: Option<usize>,
-    /// Sort order.
-    pub sort: Vec<Sort>,
+    /// Sort order; absent is cleared, an empty list is sent to a sorting server as such (R7.69).
+    pub sort: Option<Vec<Sort>>,
     /// Filter.
     pub filter: Option<Filter>,
     /// Groups.
-    pub group: Vec<Group>,
+    pub group: Option<Vec<Group>>,
     /// Aggregates.
-    pub aggregate: Vec<Aggregate>,
+    pub aggregate: Option<Vec<Aggregate>>,
     /// Further parameters that go along with a read.
     pub params: Record,
 }
@@ -46,10 +46,10 @@ impl QueryOptions {
                 "pageSize" => out.page_size = number(value),
                 "skip" => out.skip = number(value),
                 "take" => out.take = number(value),
-                "sort" => out.sort = Sort::list_from_value(value)?,
+                "sort" => out.sort = given(value, Sort::list_from_value)?,
                 "filter" => out.filter = Filter::from_value(value)?,
-                "group" => out.group = Group::list_from_value(value)?,
-                "aggregate" => out.aggregate = Aggregate::list_from_value(value)?,
+                "group" => out.group = given(value, Group::list_from_value)?,
+                "aggregate" => out.aggregate = given(value, Aggregate::list_from_value)?,
                 _ => {
                     out.params.set(name, value.clone());
                 }
@@ -65,10 +65,10 @@ impl QueryOptions {
             page_size: self.page_size.or(under.page_size),
             skip: self.skip.or(under.skip),
             take: self.take.or(under.take),
-            sort: if self.sort.is_empty() { under.sort } else { self.sort },
+            sort: self.sort.or(under.sort),
             filter: self.filter.or(under.filter),
-            group: if self.group.is_empty() { under.group } else { self.group },
-            aggregate: if self.aggregate.is_empty() { under.aggregate } else { self.aggregate },
+            group: self.group.or(under.group),
+            aggregate: self.aggregate.or(under.aggregate),
             params: self.params,
         }
     }
@@ -97,23 +97,27 @@ impl QueryOptions {
     /// Adds a sort key.
     #[must_use]
     pub fn sort(mut self, sort: Sort) -> Self {
-        self.sort.push(sort);
+        self.sort.get_or_insert_default().push(sort);
         self
     }
 
     /// Adds a group level.
     #[must_use]
     pub fn group(mut self, group: Group) -> Self {
-        self.group.push(group);
+        self.group.get_or_insert_default().push(group);
         self
     }
 
     /// Adds an aggregate.
     #[must_use]
     pub fn aggregate(mut self, aggregate: Aggregate) -> Self {
-        self.aggregate.push(aggregate);
+        self.aggregate.get_or_insert_default().push(aggregate);
         self
     }
+}
+
+fn given<T>(value: &Value, read: impl Fn(&Value) -> Result<Vec<T>>) -> Result<Option<Vec<T>>> {
+    if value.is_null() { Ok(None) } else { read(value).map(Some) }
 }
 
 /// The current settings.
@@ -123,10 +127,10 @@ pub(crate) struct State {
     pub(crate) page_size: Option<usize>,
     pub(crate) skip: Option<usize>,
     pub(crate) take: Option<usize>,
-    pub(crate) sort: Vec<Sort>,
+    pub(crate) sort: Option<Vec<Sort>>,
     pub(crate) filter: Option<Filter>,
-    pub(crate) group: Vec<Group>,
-    pub(crate) aggregate: Vec<Aggregate>,
+    pub(crate) group: Option<Vec<Group>>,
+    pub(crate) aggregate: Option<Vec<Aggregate>>,
 }
 
 impl State {
@@ -139,9 +143,24 @@ impl State {
             take: None,
             sort: options.sort.clone(),
             filter: options.filter.clone(),
-            group: options.group.clone(),
+            group: Some(options.group.clone()),
             aggregate: options.aggregate.clone(),
         }
+    }
+
+    /// The sort order; none when absent.
+    pub(crate) fn sort(&self) -> &[Sort] {
+        self.sort.as_deref().unwrap_or_default()
+    }
+
+    /// The groups; none when absent.
+    pub(crate) fn group(&self) -> &[Group] {
+        self.group.as_deref().unwrap_or_default()
+    }
+
+    /// The aggregates; none when absent.
+    pub(crate) fn aggregate(&self) -> &[Aggregate] {
+        self.aggregate.as_deref().unwrap_or_default()
     }
 
     /// Takes the place of the current settings (R9.14, R9.15).

@@ -52,6 +52,11 @@ pub enum Step {
 pub struct Then(pub(crate) Cont);
 
 impl Then {
+    /// Whether the commit replaces whatever is stored, also what somebody else stored meanwhile.
+    pub fn overrules(&self) -> bool {
+        matches!(self.0, Cont::Replaced(_))
+    }
+
     /// Whether nothing but book-keeping follows: steps behind a commit need not wait for it.
     pub fn is_detached(&self) -> bool {
         matches!(self.0, Cont::Stored(_) | Cont::Nothing)
@@ -76,5 +81,7 @@ pub(crate) enum Cont {
     AckDone(Vec<usize>),
     SyncFinish,
     Stored(Option<Ticket>),
+    Replaced(Ticket),
+    SetData(Ticket, Vec<crate::Record>),
     Nothing,
 }

@@ -942,6 +942,9 @@ impl Engine {
         let news = self.overlay.values().filter(|change| change.added && !offline(change)).count();
         let gone = self.removed.iter().filter(|gone| !gone.change.is_new() && !offline(&gone.change)).count();
         self.pristine_total = Some((self.current_total() + gone).saturating_sub(news));
+        if gone == 0 {
+            self.pristine_groups.clone_from(&self.groups);
+        }
     }
 
     /// Settles the promises of a sync and starts the next one that waits.
