@@ -191,7 +191,8 @@ impl Driver {
             StoreCall::Commit(delta, then) => {
                 let overrules = then.overrules();
                 let mut group = vec![(delta, then)];
-                while matches!(self.calls.front(), Some(StoreCall::Commit(_, then)) if !then.overrules()) && !overrules {
+                while matches!(self.calls.front(), Some(StoreCall::Commit(_, then)) if !then.overrules()) && !overrules
+                {
                     if let Some(StoreCall::Commit(delta, then)) = self.calls.pop_front() {
                         group.push((delta, then));
                     }

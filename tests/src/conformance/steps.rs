@@ -148,7 +148,9 @@ impl Subject {
         } else if let Some(rows) = scenario.options.get("data").and_then(Value::as_array) {
             builder = builder.data_values(rows)?;
         }
-        if let (Some((key, _)), Some(storage)) = (scenario.offline_key(), world.storage()) {
+        if let Some((key, _)) = scenario.offline_key()
+            && let Some(storage) = world.storage(&key)
+        {
             builder = builder.storage(storage, key.as_str());
         }
         let source = builder.build()?;
@@ -557,7 +559,10 @@ fn descriptors(query: &QueryOptions) -> Value {
     out.put_list("sort", listed(Sort::list_to_value(query.sort.as_deref().unwrap_or_default(), &as_named)));
     out.put_some("filter", query.filter.as_ref().map(|filter| trace::canonical(&filter.to_value(&as_named), true)));
     out.put_list("group", listed(Group::list_to_value(query.group.as_deref().unwrap_or_default(), &as_named)));
-    out.put_list("aggregate", listed(Aggregate::list_to_value(query.aggregate.as_deref().unwrap_or_default(), &as_named)));
+    out.put_list(
+        "aggregate",
+        listed(Aggregate::list_to_value(query.aggregate.as_deref().unwrap_or_default(), &as_named)),
+    );
     if let Some(take) = query.take {
         out.put("take", take);
         out.put_some("skip", query.skip);

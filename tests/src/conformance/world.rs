@@ -4,7 +4,7 @@
 
 use super::{scenario::Scenario, trace};
 use landfall_core::{Date, Delta, Error, ErrorKind, Record, Result, StoredState, Value};
-use landfall_storage::Storage;
+use landfall_storage::{ItemAdapter, ItemStorage, Storage};
 use landfall_transport_mock::MockServer;
 use std::{
     collections::BTreeMap,
@@ -57,10 +57,25 @@ impl Texts {
     }
 }
 
+/// One of the texts: what a program hands in as its custom storage.
+#[derive(Debug)]
+struct Slot(Texts, String);
+
+impl ItemStorage for Slot {
+    fn get_item(&self) -> Result<Option<String>> {
+        Ok(self.0.with(|texts| texts.get(&self.1).cloned()))
+    }
+
+    fn set_item(&self, item: &str) -> Result<()> {
+        self.0.with(|texts| texts.insert(self.1.clone(), item.to_owned()));
+        Ok(())
+    }
+}
+
 /// The storage of one scenario.
 #[derive(Debug)]
 enum Shelf {
-    Item(Texts, Arc<dyn Storage>),
+    Item(Texts),
     Native { storage: Arc<dyn Storage>, _folder: Option<tempfile::TempDir> },
 }
 
@@ -70,17 +85,13 @@ impl Shelf {
             tempfile::tempdir().map_err(|error| Error::new(ErrorKind::Storage, "no temporary folder").caused_by(error))
         };
         Ok(match kind {
-            StorageKind::Item => {
-                let texts = Texts::default();
-                let storage = Arc::new(landfall_storage_memory::MemoryStorage::new());
-                Self::Item(texts, storage)
-            }
+            StorageKind::Item => Self::Item(Texts::default()),
             StorageKind::Memory => {
                 Self::Native { storage: Arc::new(landfall_storage_memory::MemoryStorage::new()), _folder: None }
             }
             StorageKind::File => {
                 let folder = folder()?;
-                let storage = Arc::new(landfall_storage_memory::MemoryStorage::new());
+                let storage = Arc::new(landfall_storage_file::FileStorage::open(folder.path())?);
                 Self::Native { storage, _folder: Some(folder) }
             }
             StorageKind::Sqlite => {
@@ -118,10 +129,13 @@ impl World {
         Ok(world)
     }
 
-    /// The storage for a data source.
-    pub fn storage(&self) -> Option<Arc<dyn Storage>> {
-        self.shelf.as_ref().map(|shelf| match shelf {
-            Shelf::Item(_, storage) | Shelf::Native { storage, .. } => Arc::clone(storage),
+    /// The storage for a data source with this key.
+    pub fn storage(&self, key: &str) -> Option<Arc<dyn Storage>> {
+        self.shelf.as_ref().map(|shelf| -> Arc<dyn Storage> {
+            match shelf {
+                Shelf::Item(texts) => Arc::new(ItemAdapter::new(Slot(texts.clone(), key.to_owned()))),
+                Shelf::Native { storage, .. } => Arc::clone(storage),
+            }
         })
     }
 
@@ -132,11 +146,11 @@ impl World {
     pub async fn store(&self, key: &str, value: Option<&Value>) -> Result<()> {
         match (&self.shelf, value) {
             (None, _) => Ok(()),
-            (Some(Shelf::Item(texts, _)), Some(value)) => {
+            (Some(Shelf::Item(texts)), Some(value)) => {
                 texts.with(|texts| texts.insert(key.to_owned(), value.to_json()));
                 Ok(())
             }
-            (Some(Shelf::Item(texts, _)), None) => {
+            (Some(Shelf::Item(texts)), None) => {
                 texts.with(|texts| texts.remove(key));
                 Ok(())
             }
@@ -158,7 +172,7 @@ impl World {
         let mut out = Record::new();
         match &self.shelf {
             None => {}
-            Some(Shelf::Item(texts, _)) => {
+            Some(Shelf::Item(texts)) => {
                 for (key, text) in texts.with(|texts| texts.clone()) {
                     out.set(&key, trace::stored(&Value::from_json(&text)?));
                 }

@@ -71,6 +71,8 @@ impl Schema {
         let total = self.total.as_ref().map(|accessor| accessor.get(&value).as_ref().map_or(0, whole_number));
         if grouped {
             let found = pick(self.groups.as_ref(), value);
+            // An envelope whose groups nobody named holds none, as in Kendo.
+            let found = found.filter(|found| self.groups.is_some() || found.as_object().is_none());
             let groups = self.groups_in(found)?;
             let total = total.unwrap_or(groups.len());
             return Ok(ReadAnswer { groups: Some(groups), total: Some(total), aggregates, ..ReadAnswer::default() });
