@@ -116,7 +116,8 @@ impl Engine {
             self.computed = Some(Computed { view: processed.view });
         }
         if !self.options.server_aggregates || self.from_store {
-            self.aggregates = crate::aggregates(&self.table, query.filter.as_ref(), self.state.aggregate());
+            self.aggregates =
+                crate::aggregates(&self.table, query.filter.as_ref(), query.locale.as_deref(), self.state.aggregate());
         }
     }
 

@@ -130,7 +130,9 @@ pub(crate) fn compute<'a>(rows: impl Iterator<Item = &'a Record>, aggregates: &[
     let mut any = false;
     for record in rows {
         any = true;
-        running.iter_mut().for_each(|running| running.add(record));
+        for running in &mut running {
+            running.add(record);
+        }
     }
     if any { collect(running.into_iter().map(|running| (running.aggregate, running.finish()))) } else { Record::new() }
 }

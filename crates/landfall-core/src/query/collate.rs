@@ -5,47 +5,29 @@
 
 use std::cmp::Ordering;
 
-/// A text made ready to be compared often. Only keys of one [`Keys`] may be compared.
+/// A text made ready to be compared often. Only keys made with the same choice may be compared.
 #[derive(Debug)]
 pub(crate) enum TextKey<'a> {
     /// The beginning, and the text.
     Plain(u64, &'a str),
-    #[cfg(feature = "collation")]
+    /// What the collator makes of the text.
     Collated(Box<[u8]>),
 }
 
-/// Makes keys that can be compared with each other.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Keys {
-    /// Whether every text is ASCII, which needs no collator.
-    pub(crate) ascii: bool,
-}
-
-impl Keys {
-    pub(crate) fn of(self, text: &str) -> TextKey<'_> {
-        #[cfg(feature = "collation")]
-        if !self.ascii {
-            if let Some(collator) = unicode::collator() {
-                let mut key = Vec::new();
-                let Ok(()) = collator.write_sort_key_to(text, &mut key);
-                return TextKey::Collated(key.into_boxed_slice());
-            }
-        }
-        TextKey::Plain(prefix(text), text)
-    }
+/// A text among others; `ascii` when all of them are ASCII, which needs no collator.
+pub(crate) fn key(text: &str, ascii: bool) -> TextKey<'_> {
+    let collated = if ascii { None } else { rules::collated(text) };
+    collated.map_or_else(|| TextKey::Plain(rules::prefix(text), text), TextKey::Collated)
 }
 
 impl TextKey<'_> {
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Plain(start, text), Self::Plain(other_start, other)) => {
-                start.cmp(other_start).then_with(|| compare_plain(text, other))
+                start.cmp(other_start).then_with(|| rules::plain(text, other))
             }
-            #[cfg(feature = "collation")]
             (Self::Collated(key), Self::Collated(other)) => key.cmp(other),
-            #[cfg(feature = "collation")]
             (Self::Plain(..), Self::Collated(_)) => Ordering::Less,
-            #[cfg(feature = "collation")]
             (Self::Collated(_), Self::Plain(..)) => Ordering::Greater,
         }
     }
@@ -53,44 +35,59 @@ impl TextKey<'_> {
 
 /// The order of two texts.
 pub(crate) fn compare(a: &str, b: &str) -> Ordering {
-    #[cfg(feature = "collation")]
-    if !(a.is_ascii() && b.is_ascii()) {
-        if let Some(collator) = unicode::collator() {
-            return collator.compare(a, b);
-        }
+    let collated = if a.is_ascii() && b.is_ascii() { None } else { rules::compare(a, b) };
+    collated.unwrap_or_else(|| rules::plain(a, b))
+}
+
+/// By code points.
+#[cfg(not(feature = "collation"))]
+mod rules {
+    use std::cmp::Ordering;
+
+    pub(super) fn collated(_: &str) -> Option<Box<[u8]>> {
+        None
     }
-    compare_plain(a, b)
+
+    pub(super) fn compare(_: &str, _: &str) -> Option<Ordering> {
+        None
+    }
+
+    pub(super) fn prefix(text: &str) -> u64 {
+        text.bytes().chain(std::iter::repeat(0)).take(8).fold(0, |sum, byte| sum << 8 | u64::from(byte))
+    }
+
+    pub(super) fn plain(a: &str, b: &str) -> Ordering {
+        a.cmp(b)
+    }
 }
 
-#[cfg(not(feature = "collation"))]
-fn prefix(text: &str) -> u64 {
-    text.bytes().chain(std::iter::repeat(0)).take(8).fold(0, |sum, byte| sum << 8 | u64::from(byte))
-}
-
-#[cfg(not(feature = "collation"))]
-fn compare_plain(a: &str, b: &str) -> Ordering {
-    a.cmp(b)
-}
-
+/// By the Unicode collation algorithm; ASCII by a table that agrees with it.
 #[cfg(feature = "collation")]
-use unicode::{compare_plain, prefix};
-
-#[cfg(feature = "collation")]
-mod unicode {
+mod rules {
     use icu_collator::{
-        CollatorBorrowed,
+        CollatorBorrowed, CollatorPreferences,
         options::{AlternateHandling, CollatorOptions, Strength},
     };
     use std::{cmp::Ordering, sync::LazyLock};
 
-    pub(super) fn collator() -> Option<&'static CollatorBorrowed<'static>> {
+    fn collator() -> Option<&'static CollatorBorrowed<'static>> {
         static COLLATOR: LazyLock<Option<CollatorBorrowed<'static>>> = LazyLock::new(|| {
             let mut options = CollatorOptions::default();
             options.strength = Some(Strength::Tertiary);
             options.alternate_handling = Some(AlternateHandling::NonIgnorable);
-            CollatorBorrowed::try_new(Default::default(), options).ok()
+            CollatorBorrowed::try_new(CollatorPreferences::default(), options).ok()
         });
         COLLATOR.as_ref()
+    }
+
+    pub(super) fn collated(text: &str) -> Option<Box<[u8]>> {
+        let mut key = Vec::new();
+        let Ok(()) = collator()?.write_sort_key_to(text, &mut key);
+        Some(key.into_boxed_slice())
+    }
+
+    pub(super) fn compare(a: &str, b: &str) -> Option<Ordering> {
+        Some(collator()?.compare(a, b))
     }
 
     /// The primary order of ASCII in the root collation. What is not listed (control characters) is ignored.
@@ -118,7 +115,7 @@ mod unicode {
     }
 
     /// The order of two ASCII texts: letters first, then small before large where all letters agree.
-    pub(super) fn compare_plain(a: &str, b: &str) -> Ordering {
+    pub(super) fn plain(a: &str, b: &str) -> Ordering {
         let mut case = Ordering::Equal;
         let mut b = weights(b);
         for (weight, byte) in weights(a) {

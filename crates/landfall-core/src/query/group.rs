@@ -123,7 +123,8 @@ impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Group");
         out.field("field", &self.field).field("dir", &self.dir).field("aggregates", &self.aggregates);
-        out.field("compare", &self.compare.is_some()).field("skip_item_sorting", &self.skip_item_sorting).finish()
+        out.field("compare", &self.compare.is_some()).field("skip_item_sorting", &self.skip_item_sorting);
+        out.finish_non_exhaustive()
     }
 }
 

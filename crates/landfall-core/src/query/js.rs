@@ -80,9 +80,8 @@ pub(crate) fn loosely_equal(a: Operand<'_>, b: Operand<'_>) -> bool {
         (Operand::Undefined | Operand::Null, _) | (_, Operand::Undefined | Operand::Null) => {
             a.is_missing() && b.is_missing()
         }
-        (Operand::Other(_) | Operand::Date(_), Operand::Other(_) | Operand::Date(_)) => false,
-        // A date turns into a text that nobody writes into a filter.
-        (Operand::Date(_), _) | (_, Operand::Date(_)) => false,
+        // No two objects are the same. A date turns into a text that nobody writes into a filter.
+        (Operand::Other(_), Operand::Other(_)) | (Operand::Date(_), _) | (_, Operand::Date(_)) => false,
         (Operand::Other(a), b) => loosely_equal(Operand::Text(&a.to_text()), b),
         (a, Operand::Other(b)) => loosely_equal(a, Operand::Text(&b.to_text())),
         (Operand::Text(a), Operand::Text(b)) => a == b,

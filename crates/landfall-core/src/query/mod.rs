@@ -168,12 +168,12 @@ fn filtered(rows: &dyn Rows, filter: Option<&Filter>, locale: Option<&str>) -> V
 /// Aggregates over all rows that pass the filter, `{field: {name: value}}`; 0 for each function when there are none
 /// (R7.62, C24).
 ///
-/// The filter lower-cases texts without regard to a language; use [`process`] first where one is set.
-pub fn aggregates(rows: &dyn Rows, filter: Option<&Filter>, aggregates: &[Aggregate]) -> Record {
+/// `locale`: as in [`Query`].
+pub fn aggregates(rows: &dyn Rows, filter: Option<&Filter>, locale: Option<&str>, aggregates: &[Aggregate]) -> Record {
     if aggregates.is_empty() {
         return Record::new();
     }
-    let mut matcher = filter.map(|filter| Matcher::whole(filter, None));
+    let mut matcher = filter.map(|filter| Matcher::whole(filter, locale));
     let passing = (0..rows.len())
         .map(|index| rows.record(index))
         .filter(|record| matcher.as_mut().is_none_or(|matcher| matcher.passes(record)));

@@ -4,7 +4,7 @@
 
 use super::{
     Rows,
-    collate::{Keys, TextKey},
+    collate::{self, TextKey},
     field::FieldReader,
     sort::{Direction, RecordOrder, Sort},
 };
@@ -37,14 +37,14 @@ enum Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    fn of(value: Option<&'a Value>, keys: Keys) -> Self {
+    fn of(value: Option<&'a Value>, ascii: bool) -> Self {
         match value {
             None | Some(Value::Null) => Self::Missing,
             Some(Value::Bool(value)) => Self::Bool(*value),
             Some(Value::Number(number)) if number.is_nan() => Self::NotANumber,
             Some(Value::Number(number)) => Self::Number(*number),
             Some(Value::Date(date)) => Self::Date(date.millis()),
-            Some(Value::String(text)) => Self::Text(keys.of(text)),
+            Some(Value::String(text)) => Self::Text(collate::key(text, ascii)),
             Some(other) => Self::Other(other.to_text()),
         }
     }
@@ -144,8 +144,7 @@ fn column<'a>(rows: &'a dyn Rows, positions: &[u32], by: &By<'a>) -> Column<'a> 
     let values: Vec<Option<&'a Value>> =
         positions.iter().map(|position| reader.get(rows.record(at(*position)))).collect();
     let ascii = values.iter().all(|value| value.and_then(Value::as_str).is_none_or(str::is_ascii));
-    let keys = Keys { ascii };
-    Column::Keys(values.into_iter().map(|value| Key::of(value, keys)).collect(), by.dir)
+    Column::Keys(values.into_iter().map(|value| Key::of(value, ascii)).collect(), by.dir)
 }
 
 /// Sorts stably and, unlike the standard library, never panics when a caller's comparison contradicts itself.
