@@ -119,7 +119,7 @@ impl Delta {
             }
             for row in &delta.put {
                 if let Some(slot) = place.get(&row.id).and_then(|at| puts.get_mut(*at)) {
-                    *slot = Some(row.clone())
+                    *slot = Some(row.clone());
                 } else {
                     place.insert(row.id, puts.len());
                     puts.push(Some(row.clone()));

@@ -57,7 +57,7 @@ impl Outcome {
     }
 }
 
-type Promise = Pin<Box<dyn Future<Output = Outcome>>>;
+type Promise = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// A step that was begun.
 pub struct Started {
@@ -86,11 +86,12 @@ impl Started {
         Self { value, ..Self::ok() }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "a call hands its end over")]
     fn called<T>(result: Result<T>) -> Self {
         Self::now(if result.is_ok() { Outcome::Ok } else { Outcome::Thrown })
     }
 
-    fn promised(promise: impl Future<Output = Outcome> + 'static) -> Self {
+    fn promised(promise: impl Future<Output = Outcome> + Send + 'static) -> Self {
         Self { value: None, outcome: Outcome::Pending, promise: Some(Box::pin(promise)) }
     }
 
@@ -179,7 +180,7 @@ impl Subject {
         let rest = async {
             loop {
                 let idle = tokio::time::timeout(Duration::from_millis(1), self.source.idle()).await.is_ok();
-                let released = world.server.as_ref().is_some_and(|server| server.release_next());
+                let released = world.server.as_ref().is_some_and(landfall_transport_mock::MockServer::release_next);
                 if idle && !released {
                     return;
                 }
@@ -210,7 +211,7 @@ impl Subject {
         Ok(match how {
             "at" => self.source.at(place()?).map(|item| item.uid()),
             "view" => self.source.view().flat().get(place()?).map(|item| item.uid),
-            "destroyed" => self.source.destroyed().get(place()?).map(|item| item.uid()),
+            "destroyed" => self.source.destroyed().get(place()?).map(landfall::Entry::uid),
             "id" => {
                 let same = |record: &Record| {
                     record.get(&self.id).is_some_and(|id| !id.is_null() && id.to_text() == what.to_text())
@@ -291,9 +292,13 @@ impl Subject {
             "page" => {
                 // Pages are counted from 1 here and cannot be negative at all.
                 let page = step.need("value")?.as_i64().ok_or_else(|| wrong("value"))?.max(0);
-                Ok(drop(source.page(usize::try_from(page).unwrap_or_default())))
+                drop(source.page(usize::try_from(page).unwrap_or_default()));
+                Ok(())
             }
-            "pageSize" => Ok(drop(source.page_size(step.need_count("value")?))),
+            "pageSize" => {
+                drop(source.page_size(step.need_count("value")?));
+                Ok(())
+            }
             turn => {
                 let (page, operation) = match (turn, options) {
                     ("next", None) => source.next_page(),
@@ -502,12 +507,12 @@ fn told(name: &str, event: &Event, id: &str) -> Value {
     out.put("event", name);
     match event.kind {
         EventKind::RequestStart | EventKind::RequestEnd | EventKind::Push => {
-            out.put_some("op", event.operation.map(|operation| operation.as_str()));
+            out.put_some("op", event.operation.map(landfall_core::Operation::as_str));
             out.put_some("response", event.response.clone());
             out.put_some("ids", event.items.as_ref().filter(|_| event.kind == EventKind::Push).map(ids));
         }
         EventKind::Change => {
-            out.put_some("action", event.action.map(|action| action.as_str()));
+            out.put_some("action", event.action.map(landfall_core::Action::as_str));
             out.put_some("field", event.field.clone());
             out.put_some("index", event.index);
             out.put_some("ids", event.items.as_ref().map(ids));

@@ -100,16 +100,13 @@ impl Plan {
                 continue;
             }
             let origin = Origin::Parsed { field: index, position: found };
-            match names.iter().position(|known| known == &field.name) {
-                Some(at) => {
-                    if let Some(slot) = origins.get_mut(at) {
-                        *slot = origin;
-                    }
+            if let Some(at) = names.iter().position(|known| known == &field.name) {
+                if let Some(slot) = origins.get_mut(at) {
+                    *slot = origin;
                 }
-                None => {
-                    names.push(field.name.clone());
-                    origins.push(origin);
-                }
+            } else {
+                names.push(field.name.clone());
+                origins.push(origin);
             }
         }
         let in_place = names == input.names()
@@ -147,12 +144,11 @@ impl Plan {
                     }
                 }),
             };
-            match value {
-                Some(value) => values.push(value),
-                None => {
-                    missing.push(values.len());
-                    values.push(Value::Null);
-                }
+            if let Some(value) = value {
+                values.push(value)
+            } else {
+                missing.push(values.len());
+                values.push(Value::Null);
             }
         }
         if missing.is_empty() {

@@ -13,8 +13,9 @@ pub(crate) fn convert(kind: FieldType, value: Option<&Value>, zone: &Zone) -> Op
     }
     match (kind, value) {
         (FieldType::Object | FieldType::Default, value) => value.cloned(),
-        (FieldType::String | FieldType::Boolean, None | Some(Value::Null)) => value.cloned(),
-        (FieldType::String, Some(Value::String(_))) | (FieldType::Boolean, Some(Value::Bool(_))) => value.cloned(),
+        (FieldType::String | FieldType::Boolean, None | Some(Value::Null))
+        | (FieldType::String, Some(Value::String(_)))
+        | (FieldType::Boolean, Some(Value::Bool(_))) => value.cloned(),
         (FieldType::String, Some(value)) => Some(Value::String(value.to_text())),
         (FieldType::Boolean, Some(Value::String(text))) => Some(Value::Bool(text.eq_ignore_ascii_case("true"))),
         (FieldType::Boolean, Some(value)) => Some(Value::Bool(value.is_truthy())),

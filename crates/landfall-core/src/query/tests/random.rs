@@ -114,7 +114,7 @@ fn plain_groups(table: &Table, positions: &[u32], levels: &[Group], scope: &Tabl
         let members = process(scope, &Query { filter: Some(equal), ..Query::default() });
         let members = Table(rows(&members).iter().map(|position| record(scope, *position).clone()).collect());
         if !members.0.is_empty() {
-            group.aggregates = aggregates(&members, None, &level.aggregates);
+            group.aggregates = aggregates(&members, None, None, &level.aggregates);
         }
         if !inner.is_empty() {
             group.items = View::Groups(plain_groups(table, &group.items.flat(), inner, &members));
