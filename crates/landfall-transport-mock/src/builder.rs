@@ -48,6 +48,12 @@ impl MockServerBuilder {
         self
     }
 
+    /// Adds a row to start with.
+    pub fn row(mut self, row: Record) -> Self {
+        self.rows.push(plain_record(row));
+        self
+    }
+
     /// The number of the next id to give. Default: 1 more than the largest whole number among the ids of the rows.
     /// Given ids are never used again.
     pub fn next_id(mut self, number: i64) -> Self {
