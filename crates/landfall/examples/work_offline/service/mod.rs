@@ -13,6 +13,7 @@
 mod input;
 mod store;
 
+#[allow(unused_imports, reason = "each example uses the part that it needs")]
 pub(crate) use store::{Received, Row, Store};
 
 use axum::{
