@@ -24,11 +24,10 @@ impl Engine {
     /// As [`add`](Self::add).
     pub fn insert(&mut self, index: usize, record: Record) -> Result<(Uid, Steps)> {
         let record = self.wrap(record);
-        let (uid, at) = self.place(index, record);
-        let change = self.overlay.entry(uid).or_default();
-        if change.base.is_none() && change.accepted.is_none() && change.sent.is_none() {
-            change.added = self.options.schema.model().is_some();
-            change.draft = true;
+        let (uid, at, revived) = self.place(index, record);
+        if !revived {
+            let added = self.options.schema.model().is_some();
+            self.overlay.insert(uid, Change { added, draft: true, ..Change::default() });
         }
         let items = self.items_of(&[uid]);
         Ok((uid, self.edited(Action::Add, None, Some(at), items, 1)))
@@ -51,12 +50,13 @@ impl Engine {
     }
 
     /// Puts a record into table and groups; revives a removed row of the same id instead of making a second (Q28).
-    fn place(&mut self, index: usize, record: Record) -> (Uid, usize) {
+    fn place(&mut self, index: usize, record: Record) -> (Uid, usize, bool) {
         let revived = self.id_of(&record).filter(|id| !self.is_default_id(Some(id))).and_then(|id| {
             self.removed
                 .iter()
                 .position(|gone| !gone.change.in_flight() && self.id_of(&gone.row.record) == Some(id.clone()))
         });
+        let found = revived.is_some();
         let uid = match revived {
             Some(at) => {
                 let Removed { row, mut change } = self.removed.remove(at);
@@ -66,6 +66,8 @@ impl Engine {
                         change.note(&name);
                     }
                 }
+                // An accepted removal has to be taken back on the server's side as well.
+                change.dirty |= change.accepted.is_some();
                 if !change.is_idle() {
                     self.overlay.insert(row.uid, change);
                 }
@@ -88,7 +90,7 @@ impl Engine {
             at
         };
         self.ids = None;
-        (uid, at)
+        (uid, at, found)
     }
 
     /// Sets a field of an item; parsed as the field's type says, ignored when the field is not editable or the value is

@@ -15,6 +15,9 @@ use crate::{
     ServerItems, Sort, StoredState, Value,
 };
 
+/// Order keys of changes whose rows are not shown start here.
+const PARKED: u64 = 1 << 52;
+
 /// One read, with everybody who waits for it.
 #[derive(Debug)]
 pub(crate) struct ReadRun {
@@ -413,7 +416,9 @@ impl Engine {
                             body: None,
                         });
                     }
-                    self.parked.push(Removed { row, change });
+                    // Behind all rows.
+                    let order = PARKED + self.parked.len() as u64;
+                    self.parked.push(Removed { row: Row { order, ..row }, change });
                 }
             }
         }
