@@ -145,7 +145,7 @@ impl Plan {
                 }),
             };
             if let Some(value) = value {
-                values.push(value)
+                values.push(value);
             } else {
                 missing.push(values.len());
                 values.push(Value::Null);
