@@ -25,6 +25,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let report = products.online(true)?;
     println!("{} change was acknowledged", report.done());
     assert!(report.is_success() && report.done() == 1);
-    assert_eq!(service.rows()[0].to_json(), r#"{"ProductID":1,"ProductName":"Updated"}"#);
+    assert_eq!(service.row(1).unwrap_or_default().to_json(), r#"{"ProductID":1,"ProductName":"Updated"}"#);
     Ok(())
 }

@@ -59,7 +59,7 @@ async fn work(storage: impl Storage + Clone) -> Result<(), Box<dyn Error>> {
     assert!(products.has_changes());
     let report = products.online(true).await?;
     assert!(report.is_success() && report.done() == 1);
-    assert_eq!(service.rows()[0].to_json(), r#"{"ProductID":1,"ProductName":"Updated"}"#);
+    assert_eq!(service.row(1).unwrap_or_default().to_json(), r#"{"ProductID":1,"ProductName":"Updated"}"#);
     Ok(())
 }
 

@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", connectivity.state());
     products.set(&products.at(0).ok_or("no product")?, "ProductName", "Updated")?;
     products.sync().await?;
-    assert_eq!(service.rows()[0].to_json(), r#"{"ProductID":1,"ProductName":"Chai"}"#);
+    assert_eq!(service.row(1).unwrap_or_default().to_json(), r#"{"ProductID":1,"ProductName":"Chai"}"#);
 
     println!("the network is back");
     network.send(true)?;
@@ -52,8 +52,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             break;
         }
     }
-    println!("{}, and the service holds {}", connectivity.state(), service.rows()[0].to_json());
+    println!("{}, and the service holds {}", connectivity.state(), service.row(1).unwrap_or_default().to_json());
     assert!(products.is_online() && !products.has_changes());
-    assert_eq!(service.rows()[0].to_json(), r#"{"ProductID":1,"ProductName":"Updated"}"#);
+    assert_eq!(service.row(1).unwrap_or_default().to_json(), r#"{"ProductID":1,"ProductName":"Updated"}"#);
     Ok(())
 }

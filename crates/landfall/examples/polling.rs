@@ -54,6 +54,7 @@ async fn main() -> service::Result<()> {
     }
     println!("  {}", connectivity.state());
     assert!(products.is_online() && !products.has_changes());
-    assert_eq!(Store::open(&database)?.products()?[0]["ProductName"], "Updated");
+    let held = Store::open(&database)?.products()?;
+    assert_eq!(held.first().and_then(|row| row.get("ProductName")).and_then(|name| name.as_str()), Some("Updated"));
     service.stop().await
 }

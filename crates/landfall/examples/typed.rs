@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use std::error::Error;
 
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
-#[serde(rename_all = "PascalCase")]
 struct Product {
     #[serde(rename = "ProductID")]
     id: u32,
-    product_name: String,
-    unit_price: f64,
+    #[serde(rename = "ProductName")]
+    name: String,
+    #[serde(rename = "UnitPrice")]
+    price: f64,
 }
 
 #[tokio::main]
@@ -42,8 +43,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(products.rows().len(), 2);
 
     products.online(false).await?;
-    products.edit(&products.get(1).ok_or("no product 1")?, |product| product.unit_price = 21.5)?;
-    products.add(Product { id: 0, product_name: "Yerba Mate".into(), unit_price: 9.75 })?;
+    products.edit(&products.get(1).ok_or("no product 1")?, |product| product.price = 21.5)?;
+    products.add(Product { id: 0, name: "Yerba Mate".into(), price: 9.75 })?;
     products.sync().await?;
     let report = products.online(true).await?;
     assert!(report.is_success() && report.done() == 2);
@@ -52,6 +53,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("the service holds {}", chai.to_json());
     assert_eq!(chai.to_json(), r#"{"ProductID":1,"ProductName":"Chai","UnitPrice":21.5,"UnitsInStock":39}"#);
     let new = products.get(4).ok_or("the new product has no number")?.value()?;
-    assert_eq!(new, Product { id: 4, product_name: "Yerba Mate".into(), unit_price: 9.75 });
+    assert_eq!(new, Product { id: 4, name: "Yerba Mate".into(), price: 9.75 });
     Ok(())
 }

@@ -30,7 +30,7 @@
 //! | feature | default | what |
 //! |---|---|---|
 //! | `storage-sqlite` | yes | the default storage: one `SQLite` file, many keys |
-//! | `storage-file` | yes | a directory of readable files |
+//! | `storage-file` | no | a directory of readable files |
 //! | `storage-session` | yes | state bound to a session |
 //! | `transport-http` | yes | HTTP by reqwest |
 //! | `tls` | yes | HTTPS |
@@ -58,9 +58,10 @@ pub use data_source::{DataSource, WeakDataSource};
 pub use entry::{Entry, Row};
 pub use events::{EventStream, HandlerId};
 pub use landfall_core::{
-    Action, Aggregate, ChangeInfo, ChangeKind, ChangeOutcome, Date, Direction, Error, ErrorKind, Event, EventKind,
-    Failure, Field, FieldType, Filter, Group, Item, Model, Number, Pending, QueryOptions, Record, Result, Schema,
-    Shown, ShownGroup, Sort, Standing, SyncReport, Text, Uid, Value, View,
+    Accessor, Action, Aggregate, AggregateFunction, ChangeInfo, ChangeKind, ChangeOutcome, Date, Direction, Error,
+    ErrorKind, Event, EventKind, Failure, Field, FieldType, Filter, Group, GroupOrder, Item, Model, Number, Operator,
+    Pattern, Pending, QueryOptions, Record, Result, Rule, Schema, Shown, ShownGroup, Sort, Standing, SyncReport, Text,
+    Uid, Value, View, ViewGroup, Violation, Zone,
 };
 pub use operation::{Operation, Outcome};
 
@@ -68,12 +69,12 @@ pub use operation::{Operation, Outcome};
 pub mod storage {
     pub use landfall_storage::*;
     #[cfg(feature = "storage-file")]
-    pub use landfall_storage_file::FileStorage;
+    pub use landfall_storage_file::{FileConfig, FileStorage};
     pub use landfall_storage_memory::MemoryStorage;
     #[cfg(feature = "storage-session")]
     pub use landfall_storage_session::*;
     #[cfg(feature = "storage-sqlite")]
-    pub use landfall_storage_sqlite::SqliteStorage;
+    pub use landfall_storage_sqlite::{SqliteConfig, SqliteStorage};
 }
 
 /// Ways to the service.
@@ -85,3 +86,8 @@ pub mod transport {
     pub use landfall_transport_jsonp::*;
     pub use landfall_transport_mock::*;
 }
+
+/// The program of the README compiles.
+#[cfg(all(doctest, feature = "storage-sqlite", feature = "transport-http"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
