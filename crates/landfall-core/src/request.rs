@@ -73,6 +73,9 @@ pub struct Request {
     /// Of a read: the parameters in Kendo's order (R7.67): `take`, `skip`, `page`, `pageSize`, `sort`, `filter`,
     /// `group`, `aggregate`, then the caller's own. Empty for writes.
     pub params: Record,
+    /// Of a read: standard parameters that are switched on and have no value. Kendo's hold them as undefined, so functions
+    /// see the names; they never travel.
+    pub unset: Vec<Text>,
     /// Of a write: the records, in the order they are sent. Empty for reads.
     pub rows: Vec<OutgoingRow>,
     /// Whether the rows travel as a list (`models`), even if it is one.
@@ -91,6 +94,7 @@ impl Request {
         Self {
             operation: Operation::Read,
             params,
+            unset: Vec::new(),
             rows: Vec::new(),
             batch: false,
             key: None,

@@ -58,6 +58,7 @@ impl<D: Dialect, C: Channel> Transport for DialectTransport<D, C> {
         let exchanged = Caught(self.channel.exchange(&sent)).await;
         let exchanged = exchanged.unwrap_or_else(|panic| Err(panic.applied(answer::doubt(&sent))));
         let reply = exchanged.map_err(|error| error.during(name))?;
+        let status = reply.status;
         let read = caught("reading an answer", || {
             if reply.is_success() {
                 self.dialect.answer(&request, &sent, reply)
@@ -65,7 +66,11 @@ impl<D: Dialect, C: Channel> Transport for DialectTransport<D, C> {
                 Err(self.dialect.failure(&request, &sent, &reply))
             }
         });
-        read.unwrap_or_else(|panic| Err(panic.applied(answer::doubt(&sent)))).map_err(|error| error.during(name))
+        read.unwrap_or_else(|panic| Err(panic.applied(answer::doubt(&sent)))).map_err(|error| {
+            let error = error.during(name);
+            // The status of an error is known; that of an answer that could not be read would be lost.
+            if error.status().is_some() { error } else { error.with("status", status.to_string()) }
+        })
     }
 
     fn offers(&self, operation: Operation) -> bool {

@@ -41,6 +41,8 @@ pub struct Options {
     pub server_grouping: bool,
     /// The server aggregates.
     pub server_aggregates: bool,
+    /// With paging and grouping by the server: ask it to page over groups (R10.6).
+    pub group_paging: bool,
     /// Lower-case texts in filters as this locale does (R7.24).
     pub accent_folding_filtering: Option<String>,
     /// The total before the first read.
@@ -74,6 +76,7 @@ impl Default for Options {
             server_filtering: false,
             server_grouping: false,
             server_aggregates: false,
+            group_paging: false,
             accent_folding_filtering: None,
             total: None,
             offline_storage: false,
@@ -128,8 +131,8 @@ impl Offers {
 
 impl Options {
     /// Reads the options that Kendo's configuration object holds and that are data: `batch`, `autoSync`, `inPlaceSort`,
-    /// `page`, `pageSize`, `sort`, `filter`, `group`, `aggregate`, `server…`, `accentFoldingFiltering`, `total` and
-    /// `schema`. Others (`transport`, `data`, `offlineStorage`, handlers) are left to the caller.
+    /// `page`, `pageSize`, `sort`, `filter`, `group`, `aggregate`, `server…`, `groupPaging`, `accentFoldingFiltering`,
+    /// `total`, `type` and `schema`. Others (`transport`, `data`, `offlineStorage`, handlers) are left to the caller.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for descriptors that cannot be understood.
@@ -138,10 +141,7 @@ impl Options {
         let number = |name: &str| options.get(name).and_then(Value::as_i64).and_then(|n| usize::try_from(n).ok());
         let get = |name: &str| options.get(name).unwrap_or(&Value::Null);
         Ok(Self {
-            schema: match options.get("schema") {
-                Some(schema) => Schema::from_value(schema)?,
-                None => Schema::default(),
-            },
+            schema: Schema::from_kendo(options)?,
             batch: flag("batch"),
             auto_sync: flag("autoSync"),
             in_place_sort: flag("inPlaceSort"),
@@ -157,6 +157,7 @@ impl Options {
             server_filtering: flag("serverFiltering"),
             server_grouping: flag("serverGrouping"),
             server_aggregates: flag("serverAggregates"),
+            group_paging: flag("groupPaging"),
             accent_folding_filtering: options.get("accentFoldingFiltering").and_then(Value::as_str).map(str::to_owned),
             total: number("total"),
             ..Self::default()

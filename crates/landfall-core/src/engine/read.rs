@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Aggregate, ChangeKind, Error, ErrorKind, Group, Operation, ReadAnswer, Record, Reply, Request, Result, ServerGroup,
-    ServerItems, Sort, StoredState, Value,
+    ServerItems, Sort, StoredState, Text, Value,
 };
 
 /// Order keys of changes whose rows are not shown start here.
@@ -23,6 +23,7 @@ const PARKED: u64 = 1 << 52;
 pub(crate) struct ReadRun {
     pub(crate) tickets: Vec<Ticket>,
     pub(crate) params: Record,
+    pub(crate) unset: Vec<Text>,
 }
 
 /// At most one read runs and at most one waits (R9.2).
@@ -42,7 +43,8 @@ impl ReadQueue {
 impl Engine {
     /// Reads from the service, or from the storage while offline. `extra` adds to or replaces Kendo's parameters.
     pub fn read(&mut self, ticket: Ticket, extra: &Record) -> Steps {
-        let mut run = ReadRun { tickets: vec![ticket], params: self.params(extra) };
+        let (params, unset) = self.params(extra);
+        let mut run = ReadRun { tickets: vec![ticket], params, unset };
         if self.reads.running.is_some() {
             // A read that is replaced settles with the one that replaces it (C35).
             if let Some(old) = self.reads.waiting.take() {
@@ -102,6 +104,7 @@ impl Engine {
         }
         let id = self.next_number();
         let mut request = Request::read(run.params.clone());
+        request.unset.clone_from(&run.unset);
         request.id_field = self.id_source();
         self.reads.sent = Some((id, run));
         Steps::from([Step::Send(id, request)])
@@ -434,7 +437,7 @@ impl Engine {
     /// Re-applies what was changed since the old base on a new one. Gives what the row shows.
     fn rebase(&self, change: &mut Change, shown: &Record, fresh: &Record) -> Record {
         let was = change.base.clone();
-        let over = |now: &Record, changed: &[crate::Text]| {
+        let over = |now: &Record, changed: &[Text]| {
             if let Some(was) = &was {
                 carry_over(was, now, fresh)
             } else {
@@ -488,15 +491,18 @@ impl Engine {
 
     // ---- parameters (R7.66-R7.68)
 
-    fn params(&self, extra: &Record) -> Record {
+    /// The parameters of a read, and the names of those that are switched on and have no value.
+    fn params(&self, extra: &Record) -> (Record, Vec<Text>) {
         let state = &self.state;
         let mut out = Record::new();
+        let mut unset = Vec::new();
         let options = &self.options;
         // A parameter given by the caller keeps the place of the standard one.
         let mut put = |name: &str, value: Option<Value>| {
             let value = extra.get(name).cloned().or(value);
-            if let Some(value) = value {
-                out.set(name, value);
+            match value {
+                Some(value) => drop(out.set(name, value)),
+                None => unset.push(Text::from(name)),
             }
         };
         if options.server_paging {
@@ -519,11 +525,14 @@ impl Engine {
         if options.server_aggregates {
             put("aggregate", state.aggregate.as_ref().map(|list| Aggregate::list_to_value(list, &name)));
         }
-        let standard = ["take", "skip", "page", "pageSize", "sort", "filter", "group", "aggregate"];
+        if options.group_paging && options.server_paging && options.server_grouping {
+            put("groupPaging", Some(true.into()));
+        }
+        let standard = ["take", "skip", "page", "pageSize", "sort", "filter", "group", "aggregate", "groupPaging"];
         for (name, value) in extra.iter().filter(|(name, _)| !standard.contains(name)) {
             out.set(name, value.clone());
         }
-        out
+        (out, unset)
     }
 
     /// Puts a row with a known identity into table and groups.

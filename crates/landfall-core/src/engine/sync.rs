@@ -485,6 +485,7 @@ impl Engine {
         Request {
             operation: parcel.operation,
             params: Record::new(),
+            unset: Vec::new(),
             rows,
             batch: self.options.batch,
             key,

@@ -4,6 +4,7 @@
 
 mod dates;
 mod field;
+mod kind;
 mod mapping;
 mod model;
 mod parse;

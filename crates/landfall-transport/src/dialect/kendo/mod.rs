@@ -167,7 +167,7 @@ impl Kendo {
     /// The key of Kendo's read cache: JSON text of the mapped parameters; `None` when there are none (R8.24).
     pub fn read_key(&self, request: &Request) -> Option<String> {
         let settings = self.settings(Operation::Read)?;
-        let params = settings.merged(&request.data());
+        let params = settings.merged(request);
         match self.map.apply(params, Operation::Read).ok()? {
             Mapped::Params(record) => Some(record.to_json()),
             Mapped::Text(text) => Some(text),
@@ -225,7 +225,7 @@ impl Dialect for Kendo {
             if self.json_writes_only && operation != Operation::Read && settings.data_type != DataType::Json {
                 return Err(Error::new(ErrorKind::Config, "OData v2 can only write with the data type json"));
             }
-            let params = settings.merged(&request.data());
+            let params = settings.merged(request);
             let url = settings.url.as_ref().ok_or_else(unset)?.resolve(&params, &self.dates)?;
             let mapped = self.map.apply(params.clone(), operation)?;
             spell::spell(settings, operation, &url, &params, mapped, &self.dates, around)?

@@ -2,9 +2,9 @@
 //!
 //! Owns the values and their defaults. Spells nothing.
 
-use crate::{DataType, Result, WireRequest};
+use crate::{DataType, Request, Result, WireRequest};
 use landfall_core::{Record, Value};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 type UrlFn = Arc<dyn Fn(&Value) -> String + Send + Sync>;
 type DataFn = Arc<dyn Fn(&Value) -> Record + Send + Sync>;
@@ -250,13 +250,32 @@ impl Settings {
     }
 
     /// The parameters of a request: the settings' data below, the call's data above (R8.8).
-    pub(super) fn merged(&self, call: &Value) -> Value {
-        let mut params = self.data.as_ref().map(|data| data(call)).unwrap_or_default();
-        if let Value::Object(call) = call {
+    pub(super) fn merged(&self, request: &Request) -> Value {
+        let call = request.data();
+        let mut params = self.data.as_ref().map(|data| data(&seen(&call, request))).unwrap_or_default();
+        if let Value::Object(call) = &call {
             extend(&mut params, call);
         }
         Value::Object(params)
     }
+}
+
+/// What a data function sees: parameters without a value are there, as null, in their place.
+fn seen<'a>(call: &'a Value, request: &Request) -> Cow<'a, Value> {
+    let (Value::Object(params), false) = (call, request.unset.is_empty()) else { return Cow::Borrowed(call) };
+    let standard = ["take", "skip", "page", "pageSize", "sort", "filter", "group", "aggregate", "groupPaging"];
+    let mut out = Record::new();
+    for name in standard {
+        match params.get(name) {
+            Some(value) => drop(out.set(name, value.clone())),
+            None if request.unset.iter().any(|unset| unset.as_str() == name) => drop(out.set(name, Value::Null)),
+            None => {}
+        }
+    }
+    for (name, value) in params.iter() {
+        out.set(name, value.clone());
+    }
+    Cow::Owned(Value::Object(out))
 }
 
 /// jQuery's deep extend: objects merge by name, lists by index; a name keeps its first place.

@@ -215,7 +215,7 @@ impl Dialect for OData {
             }
             query::read_params(&mut params, &request.params, self.version, self.zone.as_ref())?;
             for local in ["group", "aggregate", "groupPaging"] {
-                if params.remove(local).is_some_and(|value| !value.is_empty() || value.is_truthy()) {
+                if params.remove(local).is_some_and(|value| !value.is_empty() || value.as_bool() == Some(true)) {
                     return Err(Error::new(
                         ErrorKind::Unsupported,
                         "OData cannot group or aggregate for a data source",
