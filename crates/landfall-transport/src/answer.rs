@@ -119,7 +119,8 @@ pub fn by_data_type(sent: &WireRequest, reply: &WireReply) -> Result<Body> {
                 .map(Body::Value)
                 .map_err(|error| located(error.applied(doubt(sent)), sent))
         }
-        DataType::Xml | DataType::Text | DataType::Html => Ok(text(reply)),
+        DataType::Xml => document(sent, reply),
+        DataType::Text | DataType::Html => Ok(text(reply)),
         DataType::Any => {
             let kind = reply.content_type();
             let has = |word: &str| kind.contains(word);
@@ -127,7 +128,7 @@ pub fn by_data_type(sent: &WireRequest, reply: &WireReply) -> Result<Body> {
                 return json(sent, reply);
             }
             if has("xml") && !has("html") {
-                return Ok(text(reply));
+                return document(sent, reply);
             }
             match json(sent, reply) {
                 Ok(body) if body_decodes(&body) => Ok(body),
@@ -136,6 +137,19 @@ pub fn by_data_type(sent: &WireRequest, reply: &WireReply) -> Result<Body> {
                 _ => Err(undecodable(sent, "a web page answered where data was expected")),
             }
         }
+    }
+}
+
+/// An XML document in its object form; as text without the feature `xml`.
+fn document(sent: &WireRequest, reply: &WireReply) -> Result<Body> {
+    #[cfg(feature = "xml")]
+    return crate::xml::decode(&reply.text())
+        .map(Body::Value)
+        .map_err(|source| undecodable(sent, "the body is not XML").caused_by(source));
+    #[cfg(not(feature = "xml"))]
+    {
+        let _ = sent;
+        Ok(Body::Value(reply.text().as_ref().into()))
     }
 }
 

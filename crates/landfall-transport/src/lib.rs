@@ -11,6 +11,7 @@
 //!
 //! # Features
 //!
+//! - `xml`: answers in XML are read, into the object form that schemas of the type `xml` expect; without it they are text.
 //! - `conformance`: the test kit for transports, `transport_conformance!`, and a scripted loopback server (std only).
 #![forbid(unsafe_code)]
 
@@ -30,6 +31,8 @@ mod speaking;
 pub mod template;
 mod transport;
 mod wire;
+#[cfg(feature = "xml")]
+pub mod xml;
 
 pub use cached::Cached;
 pub use channel::Channel;

@@ -35,6 +35,7 @@
 //! | `transport-http` | yes | HTTP by reqwest |
 //! | `tls` | yes | HTTPS |
 //! | `transport-jsonp` | no | JSONP-style queries |
+//! | `xml` | no | answers in XML |
 //! | `collation` | yes | text order by the Unicode collation algorithm |
 //! | `connectivity-os` | no | the operating system's network events |
 //!

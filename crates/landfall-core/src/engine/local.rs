@@ -213,6 +213,10 @@ impl Engine {
     /// Aggregates over all rows that pass the filter, by field and function (R7.62).
     pub fn aggregates(&mut self) -> &Record {
         self.ensure_view(false);
+        if self.aggregates.is_empty() && !self.state.aggregate().is_empty() {
+            // A server that answered none: as for no rows (R7.62).
+            self.aggregates = crate::aggregates(&super::table::Table::default(), None, self.state.aggregate());
+        }
         &self.aggregates
     }
 

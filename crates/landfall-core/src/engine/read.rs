@@ -517,7 +517,17 @@ impl Engine {
             put("sort", state.sort.as_ref().map(|sort| Sort::list_to_value(sort, &name)));
         }
         if options.server_filtering {
-            put("filter", state.filter.as_ref().map(|filter| filter.to_value(&name)));
+            let locale = options.accent_folding_filtering.as_ref().filter(|_| state.queried);
+            put(
+                "filter",
+                state.filter.as_ref().map(|filter| match (filter.to_value(&name), locale) {
+                    (Value::Object(mut group), Some(locale)) => {
+                        group.set("accentFoldingFiltering", locale.as_str());
+                        group.into()
+                    }
+                    (filter, _) => filter,
+                }),
+            );
         }
         if options.server_grouping {
             put("group", state.group.as_ref().map(|group| Group::list_to_value(group, &name)));

@@ -131,6 +131,8 @@ pub(crate) struct State {
     pub(crate) filter: Option<Filter>,
     pub(crate) group: Option<Vec<Group>>,
     pub(crate) aggregate: Option<Vec<Aggregate>>,
+    /// A query was made: from then on Kendo tells a filtering server the locale too.
+    pub(crate) queried: bool,
 }
 
 impl State {
@@ -145,6 +147,7 @@ impl State {
             filter: options.filter.clone(),
             group: Some(options.group.clone()),
             aggregate: options.aggregate.clone(),
+            queried: false,
         }
     }
 
@@ -165,6 +168,7 @@ impl State {
 
     /// Takes the place of the current settings (R9.14, R9.15).
     pub(crate) fn replace(&mut self, options: QueryOptions) {
+        self.queried = true;
         self.page_size = options.page_size;
         self.page = options.page;
         self.sort = options.sort;

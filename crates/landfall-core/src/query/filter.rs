@@ -296,12 +296,16 @@ impl Condition {
         let operator = match record.get("operator") {
             None => Operator::Eq,
             Some(value) => {
+                let name = value.to_text();
                 let operator = match value {
                     Value::Null => Operator::Eq,
                     Value::String(name) if name.is_empty() => Operator::Eq,
-                    other => Operator::from_name(&other.to_text())?,
+                    _ => Operator::from_name(&name)?,
                 };
-                given.set("operator", operator.name());
+                // Aliases are translated; a name of its own travels as it was spelled.
+                if !name.eq_ignore_ascii_case(operator.name()) {
+                    given.set("operator", operator.name());
+                }
                 operator
             }
         };

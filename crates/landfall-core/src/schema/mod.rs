@@ -12,6 +12,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod xml;
 mod zone;
 
 pub use field::{Field, FieldType};
@@ -163,7 +164,8 @@ impl Schema {
         self
     }
 
-    /// Reads Kendo's schema object: `data`, `total`, `errors`, `groups`, `aggregates` as paths, and `model`.
+    /// Reads Kendo's schema object: `data`, `total`, `errors`, `groups`, `aggregates` as paths, and `model`. With `type: "xml"` the
+    /// paths are like `XPath`, over the object form of a document (R3.23 to R3.25).
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] when it is no object, or the model cannot be understood.
@@ -171,7 +173,7 @@ impl Schema {
         let options =
             value.as_object().ok_or_else(|| Error::new(ErrorKind::Invalid, "a schema is described by an object"))?;
         let place = |name: &str| options.get(name).and_then(Value::as_str).map(Accessor::path);
-        Ok(Self {
+        let schema = Self {
             data: place("data"),
             total: place("total"),
             errors: place("errors"),
@@ -179,6 +181,10 @@ impl Schema {
             aggregates: place("aggregates"),
             model: options.get("model").filter(|model| !model.is_null()).map(Model::from_value).transpose()?,
             ..Self::default()
+        };
+        Ok(match options.get("type").and_then(Value::as_str) {
+            Some("xml") => schema.of_xml(options),
+            _ => schema,
         })
     }
 

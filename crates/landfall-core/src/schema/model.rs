@@ -88,6 +88,14 @@ impl Model {
         &self.fields
     }
 
+    pub(super) fn fields_mut(&mut self) -> &mut [Field] {
+        &mut self.fields
+    }
+
+    pub(super) fn knows_field(&self, name: &str) -> bool {
+        self.fields.iter().any(|field| field.name.as_str() == name)
+    }
+
     fn find(&self, name: &str) -> Option<&Field> {
         self.fields
             .iter()

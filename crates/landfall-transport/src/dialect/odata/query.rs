@@ -109,7 +109,7 @@ fn condition(term: &Record, version: Version, zone: &dyn Zone) -> Result<String>
     let Some(field) = term.get("field").map(|field| field.to_text().replace('.', "/")) else {
         return Err(Error::new(ErrorKind::Invalid, "a condition names a field"));
     };
-    let operator = term.get("operator").map(Value::to_text).unwrap_or_default();
+    let operator = term.get("operator").map(Value::to_text).unwrap_or_default().to_ascii_lowercase();
     match operator.as_str() {
         "isnull" => return Ok(format!("{field} eq null")),
         "isnotnull" => return Ok(format!("{field} ne null")),

@@ -3,7 +3,7 @@
 //! Owns the spellings of json-server and PostgREST and a plain one. Percent-encodes once, at the end.
 
 use crate::{Error, ErrorKind, Result, form};
-use landfall_core::{Record, Value};
+use landfall_core::{Operator, Record, Value};
 
 /// How a page is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl<'a> Condition<'a> {
             field: text("field")
                 .filter(|field| !field.is_empty())
                 .ok_or_else(|| Error::new(ErrorKind::Invalid, "a condition names a field"))?,
-            operator: text("operator").unwrap_or("eq"),
+            operator: text("operator").map_or("eq", |name| Operator::from_name(name).map_or(name, Operator::name)),
             value: term.get("value"),
             exact_case: term.get("ignoreCase").and_then(Value::as_bool) == Some(false),
             term,
