@@ -17,14 +17,14 @@ fn bad(message: &'static str) -> Error {
 }
 
 fn opened(start: &BytesStart<'_>) -> Result<(String, Record)> {
-    let name = String::from_utf8_lossy(start.name().as_ref()).into_owned();
+    let name = start.name().as_ref().to_owned();
     let mut element = Record::new();
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|source| bad("an attribute is not well formed").caused_by(source))?;
         let value = attribute
             .normalized_value(XmlVersion::Implicit1_0)
             .map_err(|source| bad("an attribute is not well formed").caused_by(source))?;
-        element.set(format!("@{}", String::from_utf8_lossy(attribute.key.as_ref())), value.as_ref());
+        element.set(format!("@{}", attribute.key.as_ref()), value.as_ref());
     }
     Ok((name, element))
 }
@@ -85,24 +85,19 @@ pub fn decode(text: &str) -> Result<Value> {
                 }
             }
             Event::Text(text) => {
-                let text = text.decode().map_err(|source| bad("a text is not well formed").caused_by(source))?;
-                piece.get_or_insert_default().push_str(&text);
+                piece.get_or_insert_default().push_str(&text.xml10_content());
             }
             Event::GeneralRef(reference) => {
                 let known = match reference.resolve_char_ref() {
                     Ok(Some(c)) => Some(c.to_string()),
-                    Ok(None) => {
-                        let name = String::from_utf8_lossy(&reference).into_owned();
-                        quick_xml::escape::resolve_xml_entity(&name).map(str::to_owned)
-                    }
+                    Ok(None) => quick_xml::escape::resolve_xml_entity(&reference).map(str::to_owned),
                     Err(source) => return Err(bad("a reference is not well formed").caused_by(source)),
                 };
                 piece.get_or_insert_default().push_str(&known.ok_or_else(|| bad("an entity is not known"))?);
             }
             Event::CData(text) => {
-                let text = String::from_utf8_lossy(&text).into_owned();
                 if let Some((_, parent)) = open.last_mut() {
-                    parent.set("#text", text);
+                    parent.set("#text", text.xml10_content().as_ref());
                 }
             }
             Event::Eof => break,

@@ -169,10 +169,10 @@ impl Subject {
             ("hasChanges", source.has_changes().into()),
             ("pending", pending.into()),
         ]);
-        if !query.aggregate.is_empty() {
+        if query.aggregate.as_ref().is_some_and(|list| !list.is_empty()) {
             out.set("aggregates", source.aggregates());
         }
-        if !query.group.is_empty() {
+        if query.group.as_ref().is_some_and(|list| !list.is_empty()) {
             out.set("view", shown(source.view()));
         }
         out.into()

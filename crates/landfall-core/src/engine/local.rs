@@ -215,7 +215,7 @@ impl Engine {
         self.ensure_view(false);
         if self.aggregates.is_empty() && !self.state.aggregate().is_empty() {
             // A server that answered none: as for no rows (R7.62).
-            self.aggregates = crate::aggregates(&super::table::Table::default(), None, self.state.aggregate());
+            self.aggregates = crate::aggregates(&super::table::Table::default(), None, None, self.state.aggregate());
         }
         &self.aggregates
     }

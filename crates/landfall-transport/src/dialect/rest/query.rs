@@ -182,7 +182,10 @@ impl<'a> Condition<'a> {
             field: text("field")
                 .filter(|field| !field.is_empty())
                 .ok_or_else(|| Error::new(ErrorKind::Invalid, "a condition names a field"))?,
-            operator: text("operator").map_or("eq", |name| Operator::from_name(name).map_or(name, Operator::name)),
+            operator: match term.get("operator").and_then(Value::as_str) {
+                Some(name) => Operator::from_name(name).map_or(name, |operator| operator.name()),
+                None => "eq",
+            },
             value: term.get("value"),
             exact_case: term.get("ignoreCase").and_then(Value::as_bool) == Some(false),
             term,
