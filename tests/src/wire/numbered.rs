@@ -44,10 +44,7 @@ impl<C: Channel> Numbered<C> {
 impl<C: Channel> Channel for Numbered<C> {
     async fn exchange(&self, request: &WireRequest) -> Result<WireReply> {
         let number = self.sent.fetch_add(1, Ordering::AcqRel);
-        self.expected
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(request.operation, request.expects);
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).insert(request.operation, request.expects);
         self.inner.exchange(&request.clone().with_header(HEADER, number.to_string())).await
     }
 

@@ -66,13 +66,8 @@ impl Subject {
         }
         let source = builder.build()?;
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let kinds = [
-            EventKind::RequestStart,
-            EventKind::RequestEnd,
-            EventKind::Error,
-            EventKind::Change,
-            EventKind::Sync,
-        ];
+        let kinds =
+            [EventKind::RequestStart, EventKind::RequestEnd, EventKind::Error, EventKind::Change, EventKind::Sync];
         for kind in kinds {
             let (heard, channel) = (Arc::clone(&heard), channel.clone());
             source.on(kind, move |event: &Event| lock(&heard).push(told(event, &channel)));
@@ -269,7 +264,8 @@ fn blame(out: &mut Record, error: &Error, channel: &Numbered<HttpChannel>) {
         ErrorKind::TimedOut => say("timeout", 0.into(), "timeout".into()),
         ErrorKind::Transport => say("error", 0.into(), "".into()),
         ErrorKind::Undecodable => {
-            let status = error.context().find(|(name, _)| *name == "status").and_then(|(_, status)| status.parse().ok());
+            let status =
+                error.context().find(|(name, _)| *name == "status").and_then(|(_, status)| status.parse().ok());
             let script = channel.expected(error.operation()) == Some(DataType::Jsonp);
             let kind = if script { "Error" } else { "SyntaxError" };
             say("parsererror", status.unwrap_or(200_u16).into(), Record::from([("kind", kind)]).into());

@@ -238,7 +238,7 @@ mod tests {
     fn what_odata_lacks_is_refused() {
         for term in [
             r#"{"field":"a","operator":"doesnotstartwith","value":"x"}"#,
-            r#"{"field":"a","operator":"Contains","value":"x"}"#,
+            r#"{"field":"a","operator":"matches","value":"x"}"#,
             r#"{"field":"a","operator":"contains"}"#,
             r#"{"field":"a","value":1}"#,
         ] {
