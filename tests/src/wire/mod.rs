@@ -5,6 +5,7 @@
 
 pub mod case;
 mod functions;
+pub mod judge;
 mod numbered;
 pub mod program;
 pub mod recording;

@@ -225,10 +225,10 @@ fn bytes(status: u16, kind: Option<&str>, body: &str) -> Vec<u8> {
         landfall_transport::answer::reason(status)
     );
     if let Some(kind) = kind {
-        head.push_str(&format!("Content-Type: {kind}\r\n"));
+        head = format!("{head}Content-Type: {kind}\r\n");
     }
     if status != 204 {
-        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        head = format!("{head}Content-Length: {}\r\n", body.len());
     }
     head.push_str("\r\n");
     head.push_str(body);

@@ -88,7 +88,7 @@ mod tests {
         let answer = read(two);
         assert_eq!(answer.total, Some(9));
         let rows = Value::array(answer.rows.into_iter().map(Value::from)).to_json();
-        assert_eq!(rows, r##"[{"n":1,"kind":"x","id#text":"7"},{"n":2}]"##);
+        assert_eq!(rows, r#"[{"n":1,"kind":"x","id#text":"7"},{"n":2}]"#);
         // One element is a list of one, a path that leads nowhere an empty one.
         assert_eq!(read(r##"{"a":{"b":{"n":{"#text":"1"}}}}"##).rows.len(), 1);
         assert_eq!(read(r#"{"c":{}}"#).rows.len(), 0);
