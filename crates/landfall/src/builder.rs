@@ -2,7 +2,7 @@
 
 use crate::{
     connectivity::Connectivity,
-    data_source::DataSource,
+    data_source::{DataSource, following},
     driver::Driver,
     entry::{Row, to_record},
     local::LocalTransport,
@@ -308,11 +308,10 @@ impl<T: Row> Builder<T> {
         let (sender, inbox) = mpsc::unbounded_channel();
         let task = Driver::new(Arc::clone(&shared), inbox).run();
         drop(handle.spawn(task));
-        let source = DataSource::new(shared, sender);
-        if let Some(connectivity) = self.connectivity {
-            drop(handle.spawn(source.following(connectivity)));
-        }
-        Ok(source)
+        let connectivity = self.connectivity;
+        Ok(DataSource::new(shared, sender, |weak| {
+            connectivity.map(|connectivity| handle.spawn(following(weak, connectivity)).abort_handle())
+        }))
     }
 }
 

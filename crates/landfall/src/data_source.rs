@@ -18,12 +18,25 @@ use std::{
     marker::PhantomData,
     sync::{Arc, Weak},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::AbortHandle,
+};
 
 #[derive(Debug)]
 struct Handle {
     shared: Arc<Shared>,
     driver: mpsc::UnboundedSender<Work>,
+    /// The task that follows a connectivity: it ends with the data source, and so does what it holds.
+    follower: Option<AbortHandle>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(follower) = &self.follower {
+            follower.abort();
+        }
+    }
 }
 
 /// A data source that keeps working without a network. Cheap to clone; all clones are the same data source.
@@ -134,8 +147,17 @@ impl<T: Row> DataSource<T> {
 }
 
 impl<T> DataSource<T> {
-    pub(crate) fn new(shared: Arc<Shared>, driver: mpsc::UnboundedSender<Work>) -> Self {
-        Self { handle: Arc::new(Handle { shared, driver }), marker: PhantomData }
+    /// Makes the handle; `follow` starts a task that follows a connectivity.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        driver: mpsc::UnboundedSender<Work>,
+        follow: impl FnOnce(WeakDataSource) -> Option<AbortHandle>,
+    ) -> Self {
+        let handle = Arc::new_cyclic(|weak| {
+            let follower = follow(WeakDataSource { handle: Weak::clone(weak), marker: PhantomData });
+            Handle { shared, driver, follower }
+        });
+        Self { handle, marker: PhantomData }
     }
 
     /// A reference that does not keep the data source alive.
@@ -594,26 +616,10 @@ impl<T> DataSource<T> {
     // ---- connectivity
 
     /// Follows a connectivity: goes offline and online as it says. Ends with the data source or the connectivity; spawn
-    /// it, or await it in a task of yours.
+    /// it, or await it in a task of yours. The builder's [`connectivity`](Builder::connectivity) does both for you.
     pub fn follow(&self, connectivity: Connectivity) -> impl Future<Output = ()> + Send + 'static + use<T> {
-        self.following(connectivity)
-    }
-
-    pub(crate) fn following(&self, connectivity: Connectivity) -> impl Future<Output = ()> + Send + 'static + use<T> {
-        let weak = Weak::clone(&self.downgrade().handle);
-        async move {
-            follow(connectivity, move |state| {
-                let handle = weak.upgrade();
-                async move {
-                    if let Some(handle) = handle {
-                        let source: DataSource = DataSource { handle, marker: PhantomData };
-                        // What a sync could not send stays pending; its report went to the error event.
-                        drop(source.online(state.online).await);
-                    }
-                }
-            })
-            .await;
-        }
+        let weak = WeakDataSource { handle: Arc::downgrade(&self.handle), marker: PhantomData };
+        following(weak, connectivity)
     }
 
     // ---- pushed changes
@@ -730,6 +736,22 @@ impl<T: Row> DataSource<T> {
         let record = to_record(&row)?;
         Ok(self.shared().engine().wrap(record))
     }
+}
+
+/// Switches the data source as the connectivity says, as long as both exist.
+pub(crate) fn following(
+    source: WeakDataSource,
+    connectivity: Connectivity,
+) -> impl Future<Output = ()> + Send + 'static {
+    follow(connectivity, move |state| {
+        let source = source.upgrade();
+        async move {
+            if let Some(source) = source {
+                // What a sync could not send stays pending; its failures went to the error event.
+                drop(source.online(state.online).await);
+            }
+        }
+    })
 }
 
 fn records<T: Row>(rows: impl IntoIterator<Item = T>) -> Result<Vec<Record>> {

@@ -613,9 +613,11 @@ impl Engine {
                 });
             }
         } else {
-            // Without a storage a failure stays a draft.
+            // Without a storage a failure stays a draft, and a read drops drafts.
             change.accepted = None;
             change.draft = true;
+            self.parked.retain(|parked| parked.row.uid != uid);
+            return Some(outcome);
         }
         if let (Some(shown), Some(below)) = (shown, change.below())
             && storage
@@ -779,7 +781,7 @@ impl Engine {
                     .with("answered", now.to_text()));
             }
             if let Some(row) = row {
-                for (name, value) in row.iter().filter(|(name, _)| *name != "__state__") {
+                for (name, value) in row.iter().filter(|(name, _)| !matches!(*name, "__state__" | "__landfall")) {
                     record.set(name, value.clone());
                 }
             }

@@ -139,6 +139,7 @@ impl Schema {
                 Value::Object(mut record) => {
                     // A marker of ours from a server means nothing (S12).
                     record.remove("__state__");
+                    record.remove("__landfall");
                     rows.push(match &mut mapper {
                         Some(mapper) if sparse => mapper.read_sparse(record),
                         Some(mapper) => mapper.read(record),
