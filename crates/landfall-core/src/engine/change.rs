@@ -70,6 +70,8 @@ pub(crate) struct Sent {
     pub(crate) in_doubt: bool,
     /// A request with this body is under way now.
     pub(crate) in_flight: bool,
+    /// Fresh rows came meanwhile: they may hold the record that this body creates.
+    pub(crate) read_since: bool,
     /// Several frozen bodies that travelled in one batch share this number and travel together again.
     pub(crate) batch: Option<u64>,
     pub(crate) attempts: u32,

@@ -312,6 +312,7 @@ impl Engine {
                 changed: texts(entry.get("changed")),
                 in_doubt: true,
                 in_flight: false,
+                read_since: true,
                 batch: entry.get("batch").and_then(Value::as_number).and_then(crate::Number::as_u64),
                 attempts: count(entry.get("attempts")),
                 failure: entry.get("error").and_then(failure_in),

@@ -369,11 +369,17 @@ impl Engine {
     }
 
     fn lay_on_top(&mut self, kept: Vec<(Option<usize>, Removed)>, whole: bool) {
+        // Cancelling takes back what was not accepted offline; the total follows.
+        let stays = |change: &Change| change.accepted.as_ref().is_some_and(|accepted| accepted.offline.is_some());
+        let (mut more, mut less) = (0, 0);
         let mut creates = Vec::new();
         for (at, Removed { row, mut change }) in kept {
             // Drafts are dropped; what is accepted or on its way is what the row shows.
             change.draft = false;
             change.fields.clear();
+            if let Some(sent) = &mut change.sent {
+                sent.read_since = true;
+            }
             let kind = change
                 .accepted
                 .as_ref()
@@ -395,6 +401,7 @@ impl Engine {
             let fresh = id.as_ref().and_then(|id| self.find_id(id));
             match (fresh.and_then(|uid| self.table.get(uid).cloned()), kind) {
                 (Some(fresh), ChangeKind::Destroy) => {
+                    more += usize::from(!stays(&change));
                     self.forget(fresh.uid);
                     change.base = Some(fresh.record);
                     self.removed.push(Removed { row: Row { order: fresh.order, ..row }, change });
@@ -427,11 +434,12 @@ impl Engine {
         }
         creates.sort_by_key(|(at, _)| at.unwrap_or(usize::MAX));
         for (at, Removed { row, change }) in creates {
+            less += usize::from(!stays(&change));
             self.insert_row(at.unwrap_or(usize::MAX), row.uid, row.record);
             self.overlay.insert(row.uid, change);
             self.total = self.total.map(|total| total + 1);
         }
-        self.pristine_total = self.total;
+        self.pristine_total = self.total.map(|total| (total + more).saturating_sub(less));
     }
 
     /// Re-applies what was changed since the old base on a new one. Gives what the row shows.

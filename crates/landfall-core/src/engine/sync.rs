@@ -328,6 +328,7 @@ impl Engine {
             changed: accepted.changed.clone(),
             in_doubt: false,
             in_flight: false,
+            read_since: false,
             batch,
             attempts: accepted.attempts,
             failure: None,
@@ -806,6 +807,9 @@ impl Engine {
         if sent.kind == ChangeKind::Create && !storage {
             self.appended.push(uid);
         }
+        if sent.kind == ChangeKind::Create && sent.read_since {
+            self.displace(uid, &record, delta);
+        }
         let Some(change) = self.change_mut(uid) else { return Ok(Some(outcome)) };
         change.sent = None;
         change.tried = None;
@@ -813,7 +817,7 @@ impl Engine {
         change.looks_new = still_new;
         // What was accepted since stays pending on top of the new base.
         match change.accepted.take() {
-            Some(accepted) if accepted.kind == sent.kind && accepted.record.same(&sent.record) => {}
+            Some(accepted) if accepted.kind == sent.kind && accepted.record == sent.record => {}
             Some(mut accepted) => {
                 accepted.record = carry_over(&sent.record, &accepted.record, &record);
                 if accepted.kind == ChangeKind::Create {
@@ -827,7 +831,10 @@ impl Engine {
                         offline.0 = ChangeKind::Update;
                     }
                 }
-                change.accepted = Some(accepted);
+                // The server may have it all by now.
+                if accepted.kind != ChangeKind::Update || !accepted.changed.is_empty() {
+                    change.accepted = Some(accepted);
+                }
             }
             None => {}
         }
@@ -871,6 +878,18 @@ impl Engine {
             None => delta.put.extend(self.encode(uid)),
         }
         Ok(Some(outcome))
+    }
+
+    /// A read between a create and its answer may have brought the created record as a row of its own: it gives way.
+    fn displace(&mut self, uid: Uid, record: &Record, delta: &mut Delta) {
+        let Some(id) = self.id_of(record).filter(|id| !self.is_default_id(Some(id))) else { return };
+        let Some(other) = self.find_id(&id).filter(|other| *other != uid && !self.overlay.contains_key(other)) else {
+            return;
+        };
+        self.forget(other);
+        self.total = self.total.map(|total| total.saturating_sub(1));
+        self.meta_dirty |= self.groups.is_some();
+        delta.delete.push(other.0);
     }
 
     // ---- the end
