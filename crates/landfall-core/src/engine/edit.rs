@@ -4,7 +4,7 @@ use super::{
     Engine, Step, Steps,
     change::{Change, Removed, difference},
     event::{Action, Event, EventKind, Item},
-    groups::{self, GroupNode},
+    groups,
     table::Uid,
 };
 use crate::{Error, ErrorKind, Path, Record, Result, Text, Value};
@@ -75,21 +75,7 @@ impl Engine {
             }
             None => self.next_uid(),
         };
-        let at = if let Some(groups) = &mut self.groups {
-            let top = index.min(groups.len());
-            let before = groups.get(..top).map_or(0, |some| groups::leaves(some).len());
-            if let Some(group) = GroupNode::around(self.state.group(), &record, uid) {
-                groups.insert(top, group);
-                self.meta_dirty = true;
-            }
-            self.table.insert(before, uid, record);
-            top
-        } else {
-            let at = index.min(self.table.len());
-            self.table.insert(at, uid, record);
-            at
-        };
-        self.ids = None;
+        let at = self.insert_row(index, uid, record);
         (uid, at, found)
     }
 
