@@ -29,6 +29,8 @@ pub(super) struct Subject {
     source: DataSource,
     heard: Arc<Mutex<Vec<Value>>>,
     channel: Numbered<HttpChannel>,
+    /// Filters are the server's, operators that only it knows included.
+    server_filtering: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -72,7 +74,8 @@ impl Subject {
             let (heard, channel) = (Arc::clone(&heard), channel.clone());
             source.on(kind, move |event: &Event| lock(&heard).push(told(event, &channel)));
         }
-        Ok(Self { source, heard, channel })
+        let server_filtering = options.get("serverFiltering").is_some_and(Value::is_truthy);
+        Ok(Self { source, heard, channel, server_filtering })
     }
 
     /// Plays a step to its end and gives its recording.
@@ -114,6 +117,7 @@ impl Subject {
             "next" => without(source.next_page()),
             "prev" => without(source.previous_page()),
             "sort" => without(source.sort(Sort::list_from_value(value)?)),
+            "filter" if self.server_filtering => without(source.filter(Filter::from_value_for_server(value)?)),
             "filter" => without(source.filter(Filter::from_value(value)?)),
             "group" => without(source.group(Group::list_from_value(value)?)),
             "aggregate" => without(source.aggregate(Aggregate::list_from_value(value)?)),

@@ -98,7 +98,7 @@ impl Engine {
         let mut query = self.local_query();
         if self.options.in_place_sort && !(query.sort.is_empty() && query.group.is_empty()) {
             let by_group = query.group.iter().filter(|group| group.compare.is_none());
-            let by_group = by_group.map(|group| Sort { field: group.field.clone(), dir: group.dir, compare: None });
+            let by_group = by_group.map(|group| Sort::new(group.field.clone(), group.dir));
             let sort = Query { sort: by_group.chain(query.sort.iter().cloned()).collect(), ..Query::default() };
             if let View::Rows(positions) = crate::process(&self.table, &sort).view
                 && !positions.is_sorted()

@@ -148,7 +148,11 @@ impl Options {
             page: number("page"),
             page_size: number("pageSize"),
             sort: options.get("sort").map(Sort::list_from_value).transpose()?,
-            filter: Filter::from_value(get("filter"))?,
+            filter: if flag("serverFiltering") {
+                Filter::from_value_for_server(get("filter"))?
+            } else {
+                Filter::from_value(get("filter"))?
+            },
             group: Group::list_from_value(get("group"))?,
             aggregate: options.get("aggregate").map(Aggregate::list_from_value).transpose()?,
             strict_fields: false,

@@ -61,12 +61,14 @@ pub struct Aggregate {
     pub name: Text,
     /// The function.
     pub function: AggregateFunction,
+    /// The descriptor named the function before the field.
+    swapped: bool,
 }
 
 impl Aggregate {
     /// A function over a field.
     pub fn new(field: impl Into<Text>, function: AggregateFunction) -> Self {
-        Self { field: field.into(), name: function.name().into(), function }
+        Self { field: field.into(), name: function.name().into(), function, swapped: false }
     }
 
     /// The sum of a field.
@@ -110,7 +112,8 @@ impl Aggregate {
                     .ok_or_else(|| Error::new(ErrorKind::Invalid, "an aggregate descriptor must be an object"))?;
                 let name = record.get("aggregate").map(Value::to_text).unwrap_or_default();
                 let function = AggregateFunction::from_name(&name)?;
-                Ok(Self { field: field_of(record), name, function })
+                let first = record.iter().next().map(|(name, _)| name);
+                Ok(Self { field: field_of(record), name, function, swapped: first == Some("aggregate") })
             })
             .collect()
     }
@@ -118,8 +121,9 @@ impl Aggregate {
     /// `[{"field","aggregate"}]` as requests carry it, with field names translated by `name`.
     pub fn list_to_value(aggregates: &[Self], name: &dyn Fn(&str) -> String) -> Value {
         Value::array(aggregates.iter().map(|aggregate| {
-            let field = Value::from(name(&aggregate.field));
-            Record::from([("field", field), ("aggregate", Value::from(&aggregate.name))]).into()
+            let field = ("field", Value::from(name(&aggregate.field)));
+            let function = ("aggregate", Value::from(&aggregate.name));
+            Record::from(if aggregate.swapped { [function, field] } else { [field, function] }).into()
         }))
     }
 }

@@ -27,8 +27,14 @@ pub struct Filter(pub(crate) Node);
 #[derive(Clone)]
 pub(crate) enum Node {
     Condition(Condition),
-    Group { logic: Logic, filters: Vec<Filter>, given: Option<Record> },
+    Group {
+        logic: Logic,
+        filters: Vec<Filter>,
+        given: Option<Record>,
+    },
     Custom(Arc<Predicate>),
+    /// A condition whose operator only the server knows, as given.
+    Foreign(Record),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +189,7 @@ impl Filter {
             Node::Group { filters, .. } => {
                 *filters = std::mem::take(filters).into_iter().map(Self::case_sensitive).collect();
             }
+            Node::Foreign(given) => drop(given.set("ignoreCase", false)),
             Node::Custom(_) => {}
         }
         self
@@ -195,17 +202,31 @@ impl Filter {
     /// [`ErrorKind::Invalid`] for an unknown operator (Q41) or logic, or an entry that is no object;
     /// [`ErrorKind::Limit`] when nested deeper than 100.
     pub fn from_value(value: &Value) -> Result<Option<Self>> {
+        Self::read(value, false)
+    }
+
+    /// As [`Filter::from_value`] for a filter that a server applies: operators that only the server knows are sent as they
+    /// are. Where such a filter has to be applied here, offline, every record passes these conditions.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for an unknown logic or an entry that is no object, [`ErrorKind::Limit`] when nested deeper
+    /// than 100.
+    pub fn from_value_for_server(value: &Value) -> Result<Option<Self>> {
+        Self::read(value, true)
+    }
+
+    fn read(value: &Value, foreign: bool) -> Result<Option<Self>> {
         match value {
             value if value.is_empty() => Ok(None),
             Value::Array(items) => {
-                let filters = items.iter().map(|item| Self::entry(item, 1)).collect::<Result<_>>()?;
+                let filters = items.iter().map(|item| Self::entry(item, 1, foreign)).collect::<Result<_>>()?;
                 Ok(Some(Self::group(Logic::And, filters)))
             }
-            value => Self::entry(value, 0).map(Some),
+            value => Self::entry(value, 0, foreign).map(Some),
         }
     }
 
-    fn entry(value: &Value, depth: usize) -> Result<Self> {
+    fn entry(value: &Value, depth: usize, foreign: bool) -> Result<Self> {
         if depth > MAX_DEPTH {
             return Err(Error::new(ErrorKind::Limit, "filter is nested too deep").with("limit", MAX_DEPTH.to_string()));
         }
@@ -214,6 +235,10 @@ impl Filter {
                 .with("got", value.to_json().chars().take(40).collect::<String>()));
         };
         let Some(filters) = record.get("filters").filter(|filters| filters.is_truthy()) else {
+            let known = |operator: &Value| Operator::from_name(&operator.to_text()).is_ok();
+            if foreign && record.get("operator").is_some_and(|operator| operator.is_truthy() && !known(operator)) {
+                return Ok(Self(Node::Foreign(record.clone())));
+            }
             return Condition::from_record(record).map(|condition| Self(Node::Condition(condition)));
         };
         let Some(filters) = filters.as_array() else {
@@ -228,7 +253,7 @@ impl Filter {
             }
             _ => Logic::And,
         };
-        let filters = filters.iter().map(|item| Self::entry(item, depth + 1)).collect::<Result<_>>()?;
+        let filters = filters.iter().map(|item| Self::entry(item, depth + 1, foreign)).collect::<Result<_>>()?;
         Ok(Self(Node::Group { logic, filters, given: Some(record.clone()) }))
     }
 
@@ -254,6 +279,13 @@ impl Filter {
         match &self.0 {
             Node::Condition(condition) => Some(condition.described(name)),
             Node::Custom(_) => None,
+            Node::Foreign(given) => {
+                let mut out = given.clone();
+                if let Some(field) = given.get("field").map(Value::to_text).filter(|field| !field.is_empty()) {
+                    out.set("field", name(&field));
+                }
+                Some(out.into())
+            }
             Node::Group { logic, filters, given } => {
                 let described: Vec<Value> = filters.iter().filter_map(|filter| filter.described(name)).collect();
                 let lost = match logic {
@@ -281,6 +313,12 @@ impl Filter {
                     }
                 }
                 Node::Group { filters, .. } => filters.iter().for_each(|filter| walk(filter, out)),
+                Node::Foreign(given) => {
+                    let field = given.get("field").map(Value::to_text).unwrap_or_default();
+                    if !field.is_empty() && !out.iter().any(|known| known == field.as_str()) {
+                        out.push(field.as_str().to_owned());
+                    }
+                }
                 Node::Custom(_) => {}
             }
         }
@@ -352,6 +390,7 @@ impl fmt::Debug for Filter {
             }
             Node::Group { logic, filters, .. } => f.debug_tuple(logic.name()).field(filters).finish(),
             Node::Custom(_) => f.write_str("custom"),
+            Node::Foreign(given) => write!(f, "{}", Value::from(given.clone()).to_json()),
         }
     }
 }

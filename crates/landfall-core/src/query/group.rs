@@ -114,6 +114,9 @@ impl Group {
             if group.with_aggregates || !group.aggregates.is_empty() {
                 out.set("aggregates", Aggregate::list_to_value(&group.aggregates, name));
             }
+            if group.skip_item_sorting {
+                out.set("skipItemSorting", true);
+            }
             out.into()
         }))
     }

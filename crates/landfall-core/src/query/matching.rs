@@ -35,6 +35,7 @@ impl<'f> Matcher<'f> {
                 Self::Group(*logic, filters.iter().map(|filter| Self::new(filter, lower)).collect())
             }
             Node::Custom(passes) => Self::Custom(passes.as_ref()),
+            Node::Foreign(_) => Self::Custom(&|_| true),
         }
     }
 

@@ -51,12 +51,14 @@ pub struct Sort {
     pub dir: Direction,
     /// Compares whole records in place of the field (R7.42). Never sent to a server.
     pub compare: Option<Arc<RecordOrder>>,
+    /// The descriptor as given, to be sent as it was.
+    pub(crate) given: Option<Record>,
 }
 
 impl Sort {
     /// By a field, in a direction.
     pub fn new(field: impl Into<Text>, dir: Direction) -> Self {
-        Self { field: field.into(), dir, compare: None }
+        Self { field: field.into(), dir, compare: None, given: None }
     }
 
     /// By a field, smallest first.
@@ -89,16 +91,23 @@ impl Sort {
             }
             let Some(record) = item.as_object() else { continue };
             if let Some(dir) = record.get("dir").filter(|dir| dir.is_truthy()) {
-                sorts.push(Self::new(field_of(record), Direction::of(dir)));
+                sorts.push(Self { given: Some(record.clone()), ..Self::new(field_of(record), Direction::of(dir)) });
             }
         }
         Ok(sorts)
     }
 
-    /// `[{"field","dir"}]` as requests carry it, with field names translated by `name`.
+    /// `[{"field","dir"}]` as requests carry it, with field names translated by `name`. Descriptors read by
+    /// [`Sort::list_from_value`] keep the order of their members and members of their own.
     pub fn list_to_value(sorts: &[Self], name: &dyn Fn(&str) -> String) -> Value {
         Value::array(sorts.iter().map(|sort| {
-            Record::from([("field", Value::from(name(&sort.field))), ("dir", Value::from(sort.dir.name()))]).into()
+            let mut out = sort.given.clone().unwrap_or_else(|| Record::from([("field", ""), ("dir", "")]));
+            out.set("field", name(&sort.field));
+            // Another direction may have been set since; else it travels as it was spelled.
+            if out.get("dir").is_none_or(|dir| !dir.is_truthy() || Direction::of(dir) != sort.dir) {
+                out.set("dir", sort.dir.name());
+            }
+            out.into()
         }))
     }
 }

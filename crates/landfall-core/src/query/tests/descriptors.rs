@@ -131,7 +131,7 @@ fn r7_35_sort_descriptors() {
     assert_eq!(read(r#"{"field":"a","dir":"asc"}"#), r#"[{"field":"a","dir":"asc"}]"#);
     assert_eq!(
         read(r#"[{"dir":"DESC","field":"a"},{"field":"b"},{"field":"c","dir":"up"}]"#),
-        r#"[{"field":"a","dir":"desc"},{"field":"c","dir":"asc"}]"#
+        r#"[{"dir":"DESC","field":"a"},{"field":"c","dir":"up"}]"#
     );
     for text in ["null", "{}", "[]", "\"id\"", r#"{"field":"a","dir":""}"#] {
         assert_eq!(read(text), "[]", "{text}");
@@ -147,7 +147,7 @@ fn r9_21_group_descriptors() {
         read(
             r#"[{"aggregates":[{"aggregate":"SUM","field":"n"}],"dir":"Desc","field":"a"},{"field":"b","aggregates":[]}]"#
         ),
-        r#"[{"field":"a","dir":"desc","aggregates":[{"field":"n","aggregate":"SUM"}]},{"field":"b","dir":"asc","aggregates":[]}]"#
+        r#"[{"field":"a","dir":"desc","aggregates":[{"aggregate":"SUM","field":"n"}]},{"field":"b","dir":"asc","aggregates":[]}]"#
     );
     for text in ["null", "{}", "[]"] {
         assert_eq!(read(text), "[]", "{text}");
@@ -161,4 +161,28 @@ fn r7_55_aggregate_descriptors() {
     for text in [r#"{"field":"a","aggregate":"median"}"#, r#"{"field":"a"}"#, "[null]", "[\"sum\"]"] {
         assert_eq!(Aggregate::list_from_value(&json(text)).unwrap_err().kind(), &ErrorKind::Invalid, "{text}");
     }
+}
+
+#[test]
+fn descriptors_travel_as_they_were_given() {
+    let named = |field: &str| format!("{field}!");
+    let sort = Sort::list_from_value(&json(r#"[{"dir":"DESC","field":"a","x":1},{"field":"b"}]"#)).unwrap();
+    assert_eq!(Sort::list_to_value(&sort, &named).to_json(), r#"[{"dir":"DESC","field":"a!","x":1}]"#);
+    let turned = Sort { dir: crate::Direction::Asc, ..sort[0].clone() };
+    assert_eq!(Sort::list_to_value(&[turned], &named).to_json(), r#"[{"dir":"asc","field":"a!","x":1}]"#);
+    let aggregate = Aggregate::list_from_value(&json(r#"{"aggregate":"sum","field":"a"}"#)).unwrap();
+    assert_eq!(Aggregate::list_to_value(&aggregate, &named).to_json(), r#"[{"aggregate":"sum","field":"a!"}]"#);
+}
+
+#[test]
+fn operators_that_only_the_server_knows() {
+    let given =
+        read_filter(r#"{"logic":"or","filters":[{"operator":"near","field":"a","value":1},{"field":"b","value":2}]}"#);
+    let filter = Filter::from_value_for_server(&given).unwrap().unwrap();
+    assert_eq!(
+        filter.to_value(&|field| format!("{field}!")).to_json(),
+        r#"{"logic":"or","filters":[{"operator":"near","field":"a!","value":1},{"field":"b!","value":2}]}"#
+    );
+    assert_eq!(filter.fields(), ["a", "b"]);
+    assert!(Filter::from_value(&given).is_err());
 }

@@ -60,7 +60,8 @@ pub fn order_by(sort: &Value) -> String {
         .filter_map(Value::as_object)
         .filter_map(|term| {
             let field = term.get("field")?.to_text().replace('.', "/");
-            let descending = term.get("dir").and_then(Value::as_str) == Some("desc");
+            let descending =
+                term.get("dir").and_then(Value::as_str).is_some_and(|dir| dir.eq_ignore_ascii_case("desc"));
             Some(if descending { format!("{field} desc") } else { field })
         })
         .collect();

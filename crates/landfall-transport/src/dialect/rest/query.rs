@@ -114,7 +114,7 @@ fn sort(out: &mut Pairs, sorting: &Sorting, sort: Option<&Value>) -> Result<()> 
         .filter_map(Value::as_object)
         .filter_map(|term| {
             let field = String::from(term.get("field")?.to_text());
-            Some((field, term.get("dir").and_then(Value::as_str) == Some("desc")))
+            Some((field, term.get("dir").and_then(Value::as_str).is_some_and(|dir| dir.eq_ignore_ascii_case("desc"))))
         })
         .collect();
     if terms.is_empty() {
