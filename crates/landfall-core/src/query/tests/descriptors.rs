@@ -176,8 +176,7 @@ fn descriptors_travel_as_they_were_given() {
 
 #[test]
 fn operators_that_only_the_server_knows() {
-    let given =
-        read_filter(r#"{"logic":"or","filters":[{"operator":"near","field":"a","value":1},{"field":"b","value":2}]}"#);
+    let given = json(r#"{"logic":"or","filters":[{"operator":"near","field":"a","value":1},{"field":"b","value":2}]}"#);
     let filter = Filter::from_value_for_server(&given).unwrap().unwrap();
     assert_eq!(
         filter.to_value(&|field| format!("{field}!")).to_json(),
