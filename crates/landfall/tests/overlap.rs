@@ -123,3 +123,51 @@ async fn the_total_follows_when_failed_changes_are_cancelled_after_a_read() {
     source.cancel_changes().unwrap();
     assert_eq!((source.len(), source.total()), (source.rows().len(), source.rows().len()));
 }
+
+#[tokio::test]
+async fn a_push_under_a_tried_change_makes_another_body_with_another_key() {
+    let server = server(2).fault(Fault::on(Operation::Update).fail(503).apply(true)).build();
+    let source = over(&server, MemoryStorage::new());
+    source.fetch().await.unwrap();
+    source.set(&source.at(0).unwrap(), "name", "X").unwrap();
+    assert!(!source.sync().await.unwrap().is_success());
+    source.push_update([Record::from([("id", Value::from(1)), ("colour", Value::from("red"))])]).unwrap();
+    assert!(source.sync().await.unwrap().is_success());
+    assert_eq!(server.row(1).unwrap().to_json(), r#"{"id":1,"name":"X","colour":"red"}"#);
+    let keys: Vec<_> = server.requests().into_iter().filter_map(|request| request.key).collect();
+    assert_eq!(keys.len(), 2);
+    assert_ne!(keys[0], keys[1]);
+}
+
+#[tokio::test]
+async fn cancelling_goes_back_to_the_accepted_values_and_keeps_what_was_pushed() {
+    let server = server(1).build();
+    let source = over(&server, MemoryStorage::new());
+    source.fetch().await.unwrap();
+    source.online(false).await.unwrap();
+    let first = source.at(0).unwrap().uid();
+    source.set(first, "name", "accepted").unwrap();
+    source.sync().await.unwrap();
+    source.push_update([Record::from([("id", Value::from(1)), ("colour", Value::from("red"))])]).unwrap();
+    source.set(first, "name", "draft").unwrap();
+    source.cancel_changes().unwrap();
+    assert_eq!(shown(&source), [r#"{"id":1,"name":"accepted","colour":"red"}"#]);
+    assert_eq!(source.online(true).await.unwrap().done(), 1);
+    assert_eq!(server.row(1).unwrap().to_json(), r#"{"id":1,"name":"accepted","colour":"red"}"#);
+}
+
+#[tokio::test]
+async fn a_connectivity_that_is_down_counts_before_the_first_request() {
+    let (_switch, connectivity) = landfall::connectivity::Connectivity::manual(false);
+    let server = server(1).build();
+    let source: DataSource = DataSource::builder()
+        .transport(server.clone())
+        .storage(MemoryStorage::new(), "products")
+        .model(Model::new().id("id"))
+        .connectivity(connectivity)
+        .build()
+        .unwrap();
+    assert!(!source.is_online());
+    source.fetch().await.unwrap();
+    assert_eq!((source.len(), server.count(Operation::Read)), (0, 0));
+}

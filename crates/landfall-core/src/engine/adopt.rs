@@ -99,13 +99,8 @@ impl Engine {
         };
         let their_change = theirs.get(&uid).cloned().flatten();
         let their_record = self.table.get(uid).map(|row| row.record.clone());
-        if let Some(their) = &their_record
-            && let Some(accepted) = &mut change.accepted
-        {
-            let record = over(&accepted.record, their);
-            if record != accepted.record {
-                accepted.record = record;
-            }
+        if let (Some(was), Some(their), Some(accepted)) = (&was, &their_record, &mut change.accepted) {
+            accepted.rebase(was, their, self.new_key());
         }
         let their_base = their_change.and_then(|change| change.base);
         if let Some(base) = their_base.or_else(|| their_record.clone().filter(|_| was.is_some())) {

@@ -93,6 +93,20 @@ pub(crate) struct Accepted {
     pub(crate) failure: Option<Failure>,
 }
 
+impl Accepted {
+    /// Puts what was changed since the old base on top of a new one. Another body gets another key.
+    pub(crate) fn rebase(&mut self, was: &Record, base: &Record, key: Text) {
+        if let Some(offline) = &mut self.offline {
+            offline.1 = carry_over(was, &offline.1, base);
+        }
+        let record = carry_over(was, &self.record, base);
+        if record != self.record {
+            self.record = record;
+            self.key = key;
+        }
+    }
+}
+
 /// All that is known about a changed row.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about a row, each with a name of its own")]

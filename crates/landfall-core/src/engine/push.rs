@@ -91,6 +91,7 @@ impl Engine {
         };
         let Some(row) = self.table.get(uid) else { return };
         let now = row.record.clone();
+        let key = self.new_key();
         let Some(change) = self.overlay.get_mut(&uid) else {
             if let Some(slot) = self.table.record_mut(uid) {
                 *slot = merge(&now);
@@ -100,10 +101,7 @@ impl Engine {
         let was = change.base.clone().unwrap_or_else(|| now.clone());
         let base = merge(&was);
         if let Some(accepted) = &mut change.accepted {
-            let record = carry_over(&was, &accepted.record, &base);
-            if record != accepted.record {
-                accepted.record = record;
-            }
+            accepted.rebase(&was, &base, key);
         }
         let record = carry_over(&was, &now, &base);
         change.base = Some(base);
