@@ -53,7 +53,7 @@ async fn what_a_dead_program_had_sent_is_settled_once() {
     let storage = MemoryStorage::new();
     let first = over(&server, storage.clone());
     first.fetch().await.unwrap();
-    first.set(&first.at(0).unwrap(), "name", "X").unwrap();
+    first.set(first.at(0).unwrap(), "name", "X").unwrap();
     first.add(Record::from([("name", "new")])).unwrap();
     server.set_holding(true);
     drop(first.sync());
@@ -117,7 +117,7 @@ async fn the_total_follows_when_failed_changes_are_cancelled_after_a_read() {
     source.sync().await.unwrap();
     source.read().await.unwrap();
     assert_eq!((source.len(), source.total()), (4, 4));
-    source.remove(&source.at(0).unwrap()).unwrap();
+    source.remove(source.at(0).unwrap()).unwrap();
     source.sync().await.unwrap();
     source.read().await.unwrap();
     source.cancel_changes().unwrap();
@@ -129,7 +129,7 @@ async fn a_push_under_a_tried_change_makes_another_body_with_another_key() {
     let server = server(2).fault(Fault::on(Operation::Update).fail(503).apply(true)).build();
     let source = over(&server, MemoryStorage::new());
     source.fetch().await.unwrap();
-    source.set(&source.at(0).unwrap(), "name", "X").unwrap();
+    source.set(source.at(0).unwrap(), "name", "X").unwrap();
     assert!(!source.sync().await.unwrap().is_success());
     source.push_update([Record::from([("id", Value::from(1)), ("colour", Value::from("red"))])]).unwrap();
     assert!(source.sync().await.unwrap().is_success());

@@ -9,7 +9,7 @@
 //! | any stream of up/down | [`Connectivity::from_events`], [`Connectivity::from_events_starting`] |
 //! | a URL, asked again and again | [`Polling::new`] (feature `transport-http`) |
 //! | any other question | [`Polling::of`] with a [`Probe`] |
-//! | the operating system's events | [`OsEvents`] (feature `connectivity-os`), alone or as hints of a polling |
+//! | the operating system's events | `OsEvents` (feature `connectivity-os`), alone or as hints of a polling |
 //!
 //! ```
 //! use landfall::connectivity::Connectivity;
