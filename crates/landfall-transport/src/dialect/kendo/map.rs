@@ -157,6 +157,12 @@ impl ParameterMap {
         })
     }
 
+    /// The parameters of ASP.NET's `DataSourceRequest`: `sort=Name-asc~Price-desc`, `filter=(Name~contains~'x'~and~…)`, rows as
+    /// `models[0].Name=…`. `zone`: where dates of filters are local.
+    pub fn aspnet(zone: Arc<dyn crate::Zone>) -> Self {
+        Self::named_fn("aspnet", move |value, operation| super::aspnet::mapped(&value, operation, zone.as_ref()))
+    }
+
     /// The map that a name stands for: `none`, `json-body`, `json-body-write`, `models-json`, `models-array-body`,
     /// `models-array-or-nothing`, `request-param`, `drop`.
     pub fn named(name: &str) -> Option<Self> {

@@ -15,6 +15,7 @@
 //!     .parameter_map(ParameterMap::models_array_body());
 //! ```
 
+mod aspnet;
 mod map;
 mod options;
 mod settings;
