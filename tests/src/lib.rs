@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod conformance;
+pub mod torture;
 pub mod wire;
 
 use std::{error::Error as _, process::ExitCode};

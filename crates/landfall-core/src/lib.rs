@@ -22,6 +22,7 @@ pub use date::Date;
 pub use engine::{
     Action, ChangeInfo, ChangeOutcome, Engine, Environment, Event, EventKind, Failure, Item, Offers, Options, Pending,
     QueryOptions, Settled, Shown, ShownGroup, Standing, Step, Steps, SyncReport, Then, Ticket, Uid, Verdict, judge,
+    settles,
 };
 pub use error::{Applied, Error, ErrorKind, Result};
 pub use number::Number;

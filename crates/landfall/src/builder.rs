@@ -6,15 +6,16 @@ use crate::{
     driver::Driver,
     entry::{Row, to_record},
     local::LocalTransport,
+    retry::Retries,
     shared::Shared,
 };
 use landfall_core::{
     Aggregate, Date, Engine, Environment, Error, ErrorKind, Filter, Group, Model, Offers, Operation, Options, Record,
-    Result, Schema, Sort, Value,
+    Result, Schema, Sort, Text, Value,
 };
 use landfall_storage::Storage;
 use landfall_transport::Transport;
-use std::{marker::PhantomData, sync::Arc};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::mpsc};
 
 enum Place {
@@ -34,6 +35,7 @@ enum Place {
 /// | [`batch`](Self::batch), [`auto_sync`](Self::auto_sync), `server_*` | off |
 /// | [`page_size`](Self::page_size), [`sort`](Self::sort), [`filter`](Self::filter), [`group`](Self::group), [`aggregate`](Self::aggregate) | none |
 /// | [`max_in_flight`](Self::max_in_flight) | 6 requests |
+/// | [`retries`](Self::retries) | 0 |
 #[must_use = "a builder does nothing until build() is called"]
 pub struct Builder<T = Record> {
     options: Options,
@@ -44,6 +46,7 @@ pub struct Builder<T = Record> {
     clock: Option<Arc<dyn Fn() -> Date + Send + Sync>>,
     connectivity: Option<Connectivity>,
     offline_on_failure: bool,
+    retries: Retries,
     problem: Option<Error>,
     marker: PhantomData<fn() -> T>,
 }
@@ -65,6 +68,7 @@ impl<T: Row> Builder<T> {
             clock: None,
             connectivity: None,
             offline_on_failure: false,
+            retries: Retries::default(),
             problem: None,
             marker: PhantomData,
         }
@@ -236,9 +240,38 @@ impl<T: Row> Builder<T> {
         self
     }
 
+    /// A field that names a record before the server gives it an id, such as a number that the program makes up. A read that
+    /// shows a record whose create is in doubt then does not show it twice. Default: none.
+    pub fn natural_key(mut self, field: impl Into<Text>) -> Self {
+        self.options.natural_key = Some(field.into());
+        self
+    }
+
     /// Requests of a sync under way at once, at most. Default: 6.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.options.max_in_flight = requests.max(1);
+        self
+    }
+
+    /// Tries a request again, this often at most, when it failed in a way that may pass: no connection, time-out, cut
+    /// connection, 408, 425, 429, 500, 502, 503, 504, and 409 while the first try is still being worked on. Every try is
+    /// the same request with the same key. Default: 0, each change is tried once by a call.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries.more = retries;
+        self
+    }
+
+    /// The ceiling of the pause before the first retry; it doubles with each one, up to 30 seconds, and the pause is a
+    /// random part of it. Default: 500 ms.
+    pub fn backoff(mut self, pause: Duration) -> Self {
+        self.retries.backoff = pause;
+        self
+    }
+
+    /// The longest pause that the server's `Retry-After` can impose on a retry; when it asks for more, the try has failed.
+    /// Default: 30 seconds.
+    pub fn max_retry_after(mut self, pause: Duration) -> Self {
+        self.retries.max_retry_after = pause;
         self
     }
 
@@ -309,7 +342,7 @@ impl<T: Row> Builder<T> {
             // Known before the first request; nobody waits for it.
             drop(engine.set_online(0, false));
         }
-        let shared = Arc::new(Shared::new(engine, transport, storage, self.offline_on_failure));
+        let shared = Arc::new(Shared::new(engine, transport, storage, self.offline_on_failure, self.retries));
         let (sender, inbox) = mpsc::unbounded_channel();
         let task = Driver::new(Arc::clone(&shared), inbox).run();
         drop(handle.spawn(task));
@@ -325,7 +358,7 @@ fn now() -> Date {
     Date::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     let mut bytes = [0_u8; 8];
     // The system's randomness does not fail on supported platforms; a hasher's seed stands in if it ever did.
     if getrandom::fill(&mut bytes).is_err() {

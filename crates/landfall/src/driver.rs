@@ -4,7 +4,10 @@
 //! committed together. Dropping a caller's future changes nothing here (G9); when the last handle is gone, commits that
 //! are queued are finished and the task ends.
 
-use crate::shared::{Done, Shared, Work};
+use crate::{
+    retry,
+    shared::{Done, Shared, Work},
+};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use landfall_core::{
     Applied, Body, Delta, Error, ErrorKind, Reply, Request, Result, Settled, Step, Steps, StoredState, Then, Value,
@@ -131,8 +134,11 @@ impl Driver {
     /// Starts a request and polls it once: a failure that is ready is fed back before the next step.
     async fn send(&mut self, id: u64, request: Request) {
         let transport = Arc::clone(&self.shared.transport);
+        let shared = Arc::clone(&self.shared);
         let mut flight: Flight = Box::pin(async move {
-            let reply = AssertUnwindSafe(transport.send(request)).catch_unwind().await.unwrap_or_else(|_panic| {
+            let once = |request| transport.send(request);
+            let sent = retry::send(&shared, request, once);
+            let reply = AssertUnwindSafe(sent).catch_unwind().await.unwrap_or_else(|_panic| {
                 Err(Error::new(ErrorKind::Callback, "the transport panicked").applied(Applied::Maybe))
             });
             (id, decoded(reply))

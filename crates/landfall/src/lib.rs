@@ -52,6 +52,7 @@ mod entry;
 mod events;
 mod local;
 mod operation;
+mod retry;
 mod shared;
 
 pub use builder::Builder;

@@ -2,7 +2,7 @@
 //!
 //! Performs the engine's steps outside every lock. Never awaits: what waits is handed to the driver.
 
-use crate::events::Handlers;
+use crate::{events::Handlers, retry::Retries};
 use landfall_core::{Engine, Error, ErrorKind, Result, Settled, Step, Steps, Then, Ticket};
 use landfall_storage::Storage;
 use landfall_transport::Transport;
@@ -35,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) storage: Option<(Arc<dyn Storage>, String)>,
     pub(crate) offline_on_failure: AtomicBool,
+    pub(crate) retries: Retries,
 }
 
 impl Shared {
@@ -43,6 +44,7 @@ impl Shared {
         transport: Arc<dyn Transport>,
         storage: Option<(Arc<dyn Storage>, String)>,
         offline_on_failure: bool,
+        retries: Retries,
     ) -> Self {
         Self {
             engine: Mutex::new(engine),
@@ -52,6 +54,7 @@ impl Shared {
             transport,
             storage,
             offline_on_failure: AtomicBool::new(offline_on_failure),
+            retries,
         }
     }
 

@@ -22,6 +22,7 @@ impl Engine {
         self.revision = state.revision;
         self.loaded = true;
         self.hidden = None;
+        self.avoid(&restored);
         self.lay_drafts_over(restored);
         self.touch();
         self.snapshot_needed = false;

@@ -74,8 +74,17 @@ pub(crate) struct Sent {
     pub(crate) read_since: bool,
     /// Several frozen bodies that travelled in one batch share this number and travel together again.
     pub(crate) batch: Option<u64>,
+    /// Its place among them.
+    pub(crate) place: u32,
     pub(crate) attempts: u32,
     pub(crate) failure: Option<Failure>,
+}
+
+impl Sent {
+    /// Whether this is what was accepted last, so that nothing waits behind it.
+    pub(crate) fn is_of(&self, accepted: &Accepted) -> bool {
+        self.kind == accepted.kind && self.record == accepted.record
+    }
 }
 
 /// A change that `sync()` has accepted.

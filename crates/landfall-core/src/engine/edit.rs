@@ -51,7 +51,7 @@ impl Engine {
 
     /// Puts a record into table and groups; revives a removed row of the same id instead of making a second (Q28).
     fn place(&mut self, index: usize, record: Record) -> (Uid, usize, bool) {
-        let revived = self.id_of(&record).filter(|id| !self.is_default_id(Some(id))).and_then(|id| {
+        let revived = self.id_of(&record).filter(|id| !id.is_null() && !self.is_default_id(Some(id))).and_then(|id| {
             self.removed
                 .iter()
                 .position(|gone| !gone.change.in_flight() && self.id_of(&gone.row.record) == Some(id.clone()))

@@ -1,6 +1,6 @@
 //! Events: what happened, to whom, in Kendo's words and order (reference sections 5 and 9).
 
-use super::table::Uid;
+use super::{report::ChangeOutcome, table::Uid};
 use crate::{Error, Operation, Record, Text, Value};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,6 +26,9 @@ pub enum EventKind {
     Error,
     /// Changes pushed by the server were taken in.
     Push,
+    /// One change of a sync was acknowledged, or failed, and that is stored. Fires per change, before the sync ends;
+    /// Kendo has nothing like it.
+    Outcome,
 }
 
 /// What a change event is about.
@@ -85,6 +88,8 @@ pub struct Event {
     pub changed: Option<Vec<Item>>,
     /// Of errors: what went wrong.
     pub error: Option<Error>,
+    /// Of outcomes: the change and how it fared.
+    pub outcome: Option<ChangeOutcome>,
     /// Pairs the start and the end of one request (Q61).
     pub request: Option<u64>,
     prevented: AtomicBool,
@@ -102,6 +107,7 @@ impl Event {
             items: None,
             changed: None,
             error: None,
+            outcome: None,
             request: None,
             prevented: AtomicBool::new(false),
         }

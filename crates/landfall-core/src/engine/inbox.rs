@@ -47,6 +47,8 @@ pub struct Pending {
     pub attempts: u32,
     /// Why the last try failed.
     pub failure: Option<Failure>,
+    /// The later change of the same item that waits until this one, whose outcome is unknown, is settled.
+    pub waiting: Option<(ChangeKind, Record)>,
 }
 
 impl Engine {
@@ -200,6 +202,11 @@ fn pending(uid: Uid, change: &Change) -> Option<Pending> {
             standing: Standing::InDoubt,
             attempts: sent.attempts,
             failure: sent.failure.clone(),
+            waiting: change
+                .accepted
+                .as_ref()
+                .filter(|accepted| !sent.is_of(accepted))
+                .map(|accepted| (accepted.kind, accepted.record.clone())),
         });
     }
     let accepted = change.accepted.as_ref()?;
@@ -213,5 +220,6 @@ fn pending(uid: Uid, change: &Change) -> Option<Pending> {
         standing: accepted.standing,
         attempts: accepted.attempts,
         failure: accepted.failure.clone(),
+        waiting: None,
     })
 }

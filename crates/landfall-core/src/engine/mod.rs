@@ -28,7 +28,7 @@ pub use event::{Action, Event, EventKind, Item};
 pub use inbox::{ChangeInfo, Pending};
 pub use local::{Shown, ShownGroup};
 pub use options::{Environment, Offers, Options};
-pub use policy::{Verdict, judge};
+pub use policy::{Verdict, judge, settles};
 pub use report::{ChangeOutcome, SyncReport};
 pub use state::QueryOptions;
 pub use step::{Settled, Step, Steps, Then, Ticket};
@@ -81,6 +81,8 @@ pub struct Engine {
     revision: Revision,
     snapshot_needed: bool,
     meta_dirty: bool,
+    /// How many commits were handed out, to notice those that happened since a load.
+    commits: u64,
     /// Somebody listens: events carry items.
     watch: bool,
     pushing: bool,
@@ -120,6 +122,7 @@ impl Engine {
             revision: 0,
             snapshot_needed: false,
             meta_dirty: false,
+            commits: 0,
             watch: false,
             pushing: false,
             ids: None,
@@ -157,6 +160,7 @@ impl Engine {
             Cont::SetData(ticket, records) => self.set_data(ticket, records),
             // These go on with the outcome of a load or a commit.
             Cont::ReadLoadedOffline(_)
+            | Cont::ReadReloaded(_)
             | Cont::ReadDone(_)
             | Cont::Restored(_)
             | Cont::SyncAccepted(_)
@@ -172,6 +176,10 @@ impl Engine {
     pub fn loaded(&mut self, then: Then, state: Result<StoredState>) -> Steps {
         match then.0 {
             Cont::ReadLoadedOffline(run) => self.read_loaded(run, state),
+            Cont::ReadReloaded(run) => match state {
+                Ok(state) => self.read_apply_offline(run, state),
+                Err(error) => self.read_refused(run, &error.during("read")),
+            },
             Cont::Restored(inner) => self.restored(*inner, state),
             other => self.resume(Then(other), false),
         }
@@ -255,6 +263,7 @@ impl Engine {
                 Ok((revision, restored)) => {
                     self.loaded = true;
                     self.revision = revision;
+                    self.avoid(&restored);
                     self.hidden = Some(restored);
                 }
                 Err(error) => return self.not_restored(inner, error),
@@ -373,6 +382,16 @@ impl Engine {
         let first = self.next_uid;
         self.next_uid += count as u64;
         first
+    }
+
+    /// Identities given from now on differ from those that are stored already. Few programs ever meet on the same
+    /// random beginning, but a store that lives long sees many programs.
+    fn avoid(&mut self, restored: &Restored) {
+        let rows = restored.rows.iter().map(|(row, _)| row.uid.0);
+        let gone = restored.removed.iter().map(|gone| gone.row.uid.0);
+        let ours = self.next_uid >> 32;
+        let highest = rows.chain(gone).filter(|uid| uid >> 32 == ours).max();
+        self.next_uid = self.next_uid.max(highest.map_or(0, |uid| uid + 1));
     }
 
     fn next_number(&mut self) -> u64 {

@@ -51,6 +51,9 @@ pub struct Options {
     pub offline_storage: bool,
     /// The rows are given inline: creates are answered without an id, and that is no error (C49).
     pub inline: bool,
+    /// A field that names a record before the server gives it an id, if there is one. A read that shows a record whose
+    /// create is in doubt then does not show it twice.
+    pub natural_key: Option<crate::Text>,
     /// Requests under way at once, at most. Default: 6.
     pub max_in_flight: usize,
     /// Which operations the transport offers.
@@ -81,6 +84,7 @@ impl Default for Options {
             total: None,
             offline_storage: false,
             inline: false,
+            natural_key: None,
             max_in_flight: 6,
             offers: Offers::all(),
         }

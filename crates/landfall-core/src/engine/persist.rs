@@ -1,5 +1,7 @@
 //! The stored form: the only module that knows what the texts of a [`StoredRow`] and the meta document mean.
 //!
+//! `kind` stands there only where it differs from the row's state: an update that waits behind a create in doubt.
+//!
 //! `record`: the accepted values (the base while nothing is accepted) in the server's member names. `change`: one object
 //!
 //! ```json
@@ -119,6 +121,14 @@ impl Engine {
             (None, None) => return change.base.as_ref().map(|base| self.plain(uid, order, base)),
         };
         let mut out = Record::new();
+        let created = change.sent.as_ref().is_some_and(|sent| sent.kind == ChangeKind::Create);
+        let state = if created && kind == ChangeKind::Update {
+            // An update behind a create in doubt: to everybody else the record is still new.
+            out.set("kind", kind.as_str());
+            ChangeKind::Create
+        } else {
+            kind
+        };
         let seq = self.removed.iter().position(|removed| removed.row.uid == uid).unwrap_or(self.removed.len());
         if kind == ChangeKind::Destroy {
             out.set("seq", seq);
@@ -160,6 +170,7 @@ impl Engine {
             }
             if let Some(batch) = sent.batch {
                 entry.set("batch", batch);
+                entry.set("place", sent.place);
             }
             if let Some(failure) = &sent.failure {
                 entry.set("error", failure_out(failure));
@@ -169,7 +180,7 @@ impl Engine {
         Some(StoredRow {
             id: uid.0,
             order,
-            state: Some(kind),
+            state: Some(state),
             record: Arc::from(self.out(record).to_json()),
             change: Some(Arc::from(out.to_json())),
         })
@@ -208,6 +219,7 @@ impl Engine {
         if self.table.take_renumbered() || self.snapshot_needed {
             self.snapshot_needed = false;
             self.meta_dirty = false;
+            self.commits += 1;
             return Some(Step::Commit(self.snapshot(), Then(then)));
         }
         if std::mem::take(&mut self.meta_dirty) {
@@ -216,6 +228,7 @@ impl Engine {
         if delta.is_empty() {
             return None;
         }
+        self.commits += 1;
         Some(Step::Commit(delta, Then(then)))
     }
 
@@ -294,7 +307,7 @@ impl Engine {
                 changed = record.iter().map(|(name, _)| Text::from(name)).collect();
             }
             change.accepted = Some(Accepted {
-                kind,
+                kind: kind_in(book).unwrap_or(kind),
                 record: record.clone(),
                 key,
                 changed,
@@ -314,6 +327,7 @@ impl Engine {
                 in_flight: false,
                 read_since: true,
                 batch: entry.get("batch").and_then(Value::as_number).and_then(crate::Number::as_u64),
+                place: count(entry.get("place")),
                 attempts: count(entry.get("attempts")),
                 failure: entry.get("error").and_then(failure_in),
             });

@@ -24,6 +24,8 @@ pub(crate) struct ReadRun {
     pub(crate) tickets: Vec<Ticket>,
     pub(crate) params: Record,
     pub(crate) unset: Vec<Text>,
+    /// The commits that a load of this read can know of.
+    commits: u64,
 }
 
 /// At most one read runs and at most one waits (R9.2).
@@ -32,6 +34,8 @@ pub(crate) struct ReadQueue {
     running: Option<u64>,
     waiting: Option<ReadRun>,
     sent: Option<(u64, ReadRun)>,
+    /// What was acknowledged since the read was sent: its answer may not know of it yet.
+    since: Vec<(ChangeKind, Record)>,
 }
 
 impl ReadQueue {
@@ -44,7 +48,7 @@ impl Engine {
     /// Reads from the service, or from the storage while offline. `extra` adds to or replaces Kendo's parameters.
     pub fn read(&mut self, ticket: Ticket, extra: &Record) -> Steps {
         let (params, unset) = self.params(extra);
-        let mut run = ReadRun { tickets: vec![ticket], params, unset };
+        let mut run = ReadRun { tickets: vec![ticket], params, unset, commits: 0 };
         if self.reads.running.is_some() {
             // A read that is replaced settles with the one that replaces it (C35).
             if let Some(old) = self.reads.waiting.take() {
@@ -85,6 +89,7 @@ impl Engine {
                 steps.push_back(Step::Run(Then(Cont::ReadSend(run))));
             }
         } else if self.options.offline_storage {
+            let run = ReadRun { commits: self.commits, ..run };
             steps.push_back(Step::Load(Then(Cont::ReadLoadedOffline(run))));
         } else {
             let error = Error::new(
@@ -107,6 +112,7 @@ impl Engine {
         request.unset.clone_from(&run.unset);
         request.id_field = self.id_source();
         self.reads.sent = Some((id, run));
+        self.reads.since.clear();
         Steps::from([Step::Send(id, request)])
     }
 
@@ -153,7 +159,7 @@ impl Engine {
     }
 
     /// The answer was readable, but refused or nonsense: the data stays as it was.
-    fn read_refused(&mut self, run: ReadRun, error: &Error) -> Steps {
+    pub(crate) fn read_refused(&mut self, run: ReadRun, error: &Error) -> Steps {
         let mut event = Event::new(EventKind::Error);
         event.error = Some(error.clone());
         let mut steps = Steps::from([Step::Emit(event)]);
@@ -186,6 +192,8 @@ impl Engine {
                 Error::new(ErrorKind::Rejected, "the service answered with errors").during("read").saying(errors);
             return self.read_refused(run, &error);
         }
+        let mut answer = answer;
+        self.bring_up_to_date(&mut answer);
         self.total = answer.total;
         if let (Some(size), Some(total)) = (self.state.page_size, answer.total)
             && size > total
@@ -198,6 +206,38 @@ impl Engine {
         self.from_store = false;
         self.take_fresh(answer);
         self.stored_after_read(run)
+    }
+
+    /// An acknowledgement that was taken in while a read was under way is kept, whichever the service did first.
+    pub(crate) fn acknowledged_while_reading(&mut self, kind: ChangeKind, record: &Record) {
+        if self.reads.running.is_some() && self.options.offline_storage {
+            self.reads.since.push((kind, record.clone()));
+        }
+    }
+
+    fn bring_up_to_date(&mut self, answer: &mut ReadAnswer) {
+        let whole = !self.options.server_paging && !self.options.server_filtering;
+        for (kind, record) in std::mem::take(&mut self.reads.since) {
+            let Some(id) = self.id_of(&record).map(|id| id.to_text()) else { continue };
+            let same = |row: &Record| self.id_of(row).is_some_and(|other| other.to_text() == id);
+            let at = answer.rows.iter().position(same);
+            match (kind, at) {
+                (ChangeKind::Destroy, Some(at)) => {
+                    answer.rows.remove(at);
+                    answer.total = answer.total.map(|total| total.saturating_sub(1));
+                }
+                (ChangeKind::Create, None) if whole && answer.groups.is_none() => {
+                    answer.rows.push(record);
+                    answer.total = answer.total.map(|total| total + 1);
+                }
+                (ChangeKind::Create | ChangeKind::Update, Some(at)) => {
+                    if let Some(slot) = answer.rows.get_mut(at) {
+                        *slot = record;
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     fn stored_after_read(&mut self, run: ReadRun) -> Steps {
@@ -248,10 +288,16 @@ impl Engine {
             self.deferred.push(Cont::ReadApplyOffline(run, Box::new(state)));
             return Steps::new();
         }
+        if run.commits != self.commits {
+            // Something was stored meanwhile that this state does not hold.
+            let run = ReadRun { commits: self.commits, ..run };
+            return Steps::from([Step::Load(Then(Cont::ReadReloaded(run)))]);
+        }
         let restored = match self.decode(&state) {
             Ok(restored) => restored,
             Err(error) => return self.read_refused(run, &error.during("read")),
         };
+        self.avoid(&restored);
         self.show(restored);
         self.loaded = true;
         self.revision = state.revision;
@@ -390,6 +436,7 @@ impl Engine {
             let record = change.below().cloned().unwrap_or_else(|| row.record.clone());
             let row = Row { record, ..row };
             if change.base.is_none() && change.is_new() {
+                self.hide_twin(&change);
                 if kind == ChangeKind::Destroy {
                     self.removed.push(Removed { row, change });
                 } else {
@@ -442,8 +489,27 @@ impl Engine {
         self.pristine_total = self.total.map(|total| (total + more).saturating_sub(less));
     }
 
+    /// A create that was sent and not answered may be what the service shows already: one of the two is enough, and the
+    /// answer to the create will bring them together.
+    fn hide_twin(&mut self, change: &Change) {
+        let (Some(field), Some(sent)) = (&self.options.natural_key, &change.sent) else { return };
+        let Some(name) = sent.record.get(field).filter(|name| !name.is_null()) else { return };
+        let twin = self.table.rows().iter().find(|row| row.record.get(field) == Some(name)).map(|row| row.uid);
+        if let Some(twin) = twin.filter(|uid| !self.overlay.contains_key(uid)) {
+            self.forget(twin);
+            self.total = self.total.map(|total| total.saturating_sub(1));
+        }
+    }
+
     /// Re-applies what was changed since the old base on a new one. Gives what the row shows.
     fn rebase(&self, change: &mut Change, shown: &Record, fresh: &Record) -> Record {
+        if let (Some(sent), Some(accepted)) = (&change.sent, &change.accepted)
+            && sent.is_of(accepted)
+        {
+            // On its way as it is: the answer will say what becomes of it.
+            change.base = Some(fresh.clone());
+            return shown.clone();
+        }
         let was = change.base.clone();
         let over = |now: &Record, changed: &[Text]| {
             if let Some(was) = &was {

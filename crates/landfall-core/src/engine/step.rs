@@ -68,6 +68,7 @@ pub(crate) enum Cont {
     ReadStarted(ReadRun),
     ReadSend(ReadRun),
     ReadLoadedOffline(ReadRun),
+    ReadReloaded(ReadRun),
     ReadApply(ReadRun, Box<Result<Reply>>),
     ReadApplyOffline(ReadRun, Box<StoredState>),
     ReadDone(ReadRun),

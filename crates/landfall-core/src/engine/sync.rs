@@ -8,12 +8,14 @@ use super::{
     Engine, Step, Steps,
     change::{Accepted, Change, Failure, Removed, Sent, Standing, carry_over, difference},
     event::{Action, Event, EventKind, Item},
-    policy::{Verdict, judge},
+    policy::{Verdict, judge, settles},
     report::{ChangeOutcome, SyncReport},
     step::{Cont, Settled, Then, Ticket},
     table::Uid,
 };
-use crate::{ChangeKind, Delta, Error, ErrorKind, Operation, OutgoingRow, Record, Reply, Request, Result, Text, Value};
+use crate::{
+    Applied, ChangeKind, Delta, Error, ErrorKind, Operation, OutgoingRow, Record, Reply, Request, Result, Text, Value,
+};
 use std::collections::VecDeque;
 
 /// What one acceptance did, so that it can be undone when it could not be stored.
@@ -24,6 +26,8 @@ pub(crate) struct Plan {
     dropped: Vec<Removed>,
     stored: usize,
     send: Vec<(ChangeKind, Uid)>,
+    /// The commit replaces everything.
+    snapshot: bool,
 }
 
 /// Rows that travel in one request.
@@ -31,6 +35,7 @@ pub(crate) struct Plan {
 struct Parcel {
     operation: Operation,
     uids: Vec<Uid>,
+    batch: bool,
 }
 
 #[derive(Debug)]
@@ -118,10 +123,11 @@ impl Engine {
         if let Some(error) = self.missing_operation(explicit) {
             return self.end_sync(tickets, &Err(error), Steps::new());
         }
-        let (plan, delta) = self.accept(tickets, true, explicit);
+        let (mut plan, delta) = self.accept(tickets, true, explicit);
         self.gate = true;
         match self.commit(delta, Cont::Nothing) {
             Some(Step::Commit(delta, _)) => {
+                plan.snapshot = delta.clear;
                 Steps::from([Step::Commit(delta, Then(Cont::SyncAccepted(Box::new(plan))))])
             }
             _ => self.sync_accepted(plan, Ok(())),
@@ -132,10 +138,13 @@ impl Engine {
         if !self.options.offline_storage {
             return self.offline_accepted(Plan { tickets, ..Plan::default() }, Ok(()));
         }
-        let (plan, delta) = self.accept(tickets, false, true);
+        let (mut plan, delta) = self.accept(tickets, false, true);
         self.gate = true;
         match self.commit(delta, Cont::Nothing) {
-            Some(Step::Commit(delta, _)) => Steps::from([Step::Commit(delta, Then(Cont::SyncOffline(Box::new(plan))))]),
+            Some(Step::Commit(delta, _)) => {
+                plan.snapshot = delta.clear;
+                Steps::from([Step::Commit(delta, Then(Cont::SyncOffline(Box::new(plan))))])
+            }
             _ => self.offline_accepted(plan, Ok(())),
         }
     }
@@ -195,7 +204,8 @@ impl Engine {
     fn accept(&mut self, tickets: Vec<Ticket>, online: bool, explicit: bool) -> (Plan, Delta) {
         let mut plan = Plan { tickets, ..Plan::default() };
         let mut delta = Delta::default();
-        let shared = (self.options.batch && online).then(|| (self.random_number(), self.new_key()));
+        let shared = (self.options.batch && online).then(|| self.random_number());
+        let mut put = Vec::new();
         for uid in self.changed_rows() {
             let Some(row) = self.table.get(uid) else { continue };
             let record = row.record.clone();
@@ -204,13 +214,12 @@ impl Engine {
             let kind = if change.is_new() && change.sent.is_none() { ChangeKind::Create } else { ChangeKind::Update };
             let mut touched = self.accept_one(&mut change, kind, &record, online);
             if online {
-                touched |= Self::freeze(uid, &mut change, explicit, shared.as_ref(), &mut plan);
+                touched |= Self::freeze(uid, &mut change, explicit, shared, &mut plan);
             }
             if touched {
                 plan.stored += 1;
                 plan.undo.push((uid, before));
-                let order = self.table.get(uid).map_or(0, |row| row.order);
-                delta.put.extend(self.encode_layers(uid, order, &change));
+                put.push(uid);
             }
             if !change.is_idle() {
                 self.overlay.insert(uid, change);
@@ -230,34 +239,62 @@ impl Engine {
             let record = gone.row.record.clone();
             let mut touched = self.accept_one(&mut gone.change, ChangeKind::Destroy, &record, online);
             if online {
-                touched |= Self::freeze(uid, &mut gone.change, explicit, shared.as_ref(), &mut plan);
+                touched |= Self::freeze(uid, &mut gone.change, explicit, shared, &mut plan);
             }
             if touched {
                 plan.stored += 1;
                 plan.undo.push((uid, before));
+                put.push(uid);
             }
-            kept.push((touched, gone));
+            kept.push(gone);
         }
-        self.removed = kept.iter().map(|(_, gone)| gone.clone()).collect();
-        for (touched, gone) in kept {
-            if touched {
-                delta.put.extend(self.encode_layers(gone.row.uid, gone.row.order, &gone.change));
-            }
-        }
+        self.removed = kept;
         if online {
             for at in 0..self.parked.len() {
                 let Some(mut parked) = self.parked.get(at).cloned() else { continue };
                 let before = parked.change.clone();
-                if Self::freeze(parked.row.uid, &mut parked.change, explicit, shared.as_ref(), &mut plan) {
+                if Self::freeze(parked.row.uid, &mut parked.change, explicit, shared, &mut plan) {
                     plan.undo.push((parked.row.uid, before));
-                    delta.put.extend(self.encode_layers(parked.row.uid, parked.row.order, &parked.change));
+                    put.push(parked.row.uid);
                 }
                 if let Some(slot) = self.parked.get_mut(at) {
                     *slot = parked;
                 }
             }
         }
+        self.name_batch(shared, &plan);
+        for uid in put {
+            if let Some(change) = self.change(uid) {
+                delta.put.extend(self.encode_layers(uid, self.order_of(uid), change));
+            }
+        }
         (plan, delta)
+    }
+
+    /// Gives the rows of each new request of several rows the key of that request. It follows from the keys of the
+    /// changes, so that the same changes make the same request, and any other has another key.
+    fn name_batch(&mut self, batch: Option<u64>, plan: &Plan) {
+        let Some(batch) = batch else { return };
+        for kind in KINDS {
+            let ours: Vec<Uid> = plan
+                .send
+                .iter()
+                .filter(|(of, _)| *of == kind || self.options.offers.contains(Operation::Submit))
+                .map(|(_, uid)| *uid)
+                .filter(|uid| {
+                    self.change(*uid).and_then(|c| c.sent.as_ref()).is_some_and(|sent| sent.batch == Some(batch))
+                })
+                .collect();
+            let keys: Vec<&str> =
+                ours.iter().filter_map(|uid| self.change(*uid)?.accepted.as_ref()).map(|a| a.key.as_str()).collect();
+            let key = combined(&keys);
+            for (place, uid) in (0_u32..).zip(&ours) {
+                if let Some(sent) = self.change_mut(*uid).and_then(|change| change.sent.as_mut()) {
+                    sent.place = place;
+                    sent.key = key.clone();
+                }
+            }
+        }
     }
 
     /// Takes the draft of one row over into an accepted change. Gives whether anything changed.
@@ -304,7 +341,7 @@ impl Engine {
     }
 
     /// Freezes what is about to be sent. Gives whether the stored form changed.
-    fn freeze(uid: Uid, change: &mut Change, explicit: bool, shared: Option<&(u64, Text)>, plan: &mut Plan) -> bool {
+    fn freeze(uid: Uid, change: &mut Change, explicit: bool, batch: Option<u64>, plan: &mut Plan) -> bool {
         if let Some(sent) = &change.sent {
             plan.send.push((sent.kind, uid));
             return false;
@@ -313,23 +350,16 @@ impl Engine {
         if accepted.standing == Standing::Quarantined && !explicit {
             return false;
         }
-        let (batch, key) = match shared {
-            Some((number, key)) => {
-                // One request of a kind, one key: made different for each kind.
-                let key = Text::from(format!("{key}-{}", accepted.kind));
-                (Some(*number), key)
-            }
-            None => (None, accepted.key.clone()),
-        };
         change.sent = Some(Sent {
             kind: accepted.kind,
             record: accepted.record.clone(),
-            key,
+            key: accepted.key.clone(),
             changed: accepted.changed.clone(),
             in_doubt: false,
             in_flight: false,
             read_since: false,
             batch,
+            place: 0,
             attempts: accepted.attempts,
             failure: None,
         });
@@ -344,7 +374,7 @@ impl Engine {
                 Some(change) => {
                     change.accepted = before.accepted;
                     change.sent = before.sent;
-                    change.draft = true;
+                    change.draft |= before.draft;
                 }
                 None => {
                     if self.table.get(uid).is_some() {
@@ -355,6 +385,7 @@ impl Engine {
         }
         self.removed.extend(plan.dropped);
         self.meta_dirty = true;
+        self.snapshot_needed |= plan.snapshot;
         plan.tickets
     }
 
@@ -370,8 +401,29 @@ impl Engine {
 
     pub(crate) fn sync_accepted(&mut self, plan: Plan, stored: Result<()>) -> Steps {
         if let Err(error) = stored {
-            let tickets = self.undo(plan);
-            return self.end_sync(tickets, &Err(error.during("sync")), Steps::new());
+            let error = error.during("sync");
+            if self.sync.is_none() {
+                let tickets = self.undo(plan);
+                return self.end_sync(tickets, &Err(error), Steps::new());
+            }
+            // The second half of a sync: what was waiting goes on waiting, and the sync ends with that.
+            let outcomes: Vec<ChangeOutcome> = plan
+                .send
+                .iter()
+                .filter_map(|(kind, uid)| {
+                    let record = self.change(*uid)?.sent.as_ref()?.record.clone();
+                    Some(ChangeOutcome { uid: *uid, kind: *kind, record, result: Err(error.clone()) })
+                })
+                .collect();
+            self.undo(plan);
+            let id = self.next_number();
+            if let Some(run) = &mut self.sync {
+                let state = SlotState::Done;
+                run.slots.push(Slot { id, operation: Operation::Update, uids: Vec::new(), state, outcomes, events: Vec::new() });
+            }
+            let mut steps = self.open_gate();
+            steps.extend(self.try_finish());
+            return steps;
         }
         let queue = self.parcels(&plan.send);
         let mut run = self.sync.take().unwrap_or_default();
@@ -384,26 +436,38 @@ impl Engine {
     }
 
     fn parcels(&self, send: &[(ChangeKind, Uid)]) -> Vec<Parcel> {
-        let of = |kind: ChangeKind| send.iter().filter(move |(k, _)| *k == kind).map(|(_, uid)| *uid);
-        if self.options.batch && self.options.offers.contains(Operation::Submit) {
-            return vec![Parcel { operation: Operation::Submit, uids: KINDS.into_iter().flat_map(of).collect() }];
-        }
+        let these = |kind: ChangeKind| send.iter().filter(move |(k, _)| *k == kind).map(|(_, uid)| *uid);
+        let company = |uid: Uid| {
+            let sent = self.change(uid)?.sent.as_ref()?;
+            Some((sent.batch?, sent.place))
+        };
+        let submit = self.options.batch && self.options.offers.contains(Operation::Submit);
         let mut out = Vec::new();
+        // Bodies whose outcome is unknown travel again in the company and in the order they had: alone, or together.
+        let mut by_batch: Vec<(u64, Parcel)> = Vec::new();
         for kind in KINDS {
-            if self.options.batch {
-                // Bodies whose outcome is unknown travel again in the company they had.
-                let mut by_batch: Vec<(Option<u64>, Vec<Uid>)> = Vec::new();
-                for uid in of(kind) {
-                    let batch = self.change(uid).and_then(|change| change.sent.as_ref()).and_then(|sent| sent.batch);
-                    match by_batch.iter_mut().find(|(known, _)| *known == batch) {
-                        Some((_, uids)) => uids.push(uid),
-                        None => by_batch.push((batch, vec![uid])),
-                    }
+            for uid in these(kind) {
+                let Some((batch, _)) = company(uid) else {
+                    out.push(Parcel { operation: kind.into(), uids: vec![uid], batch: false });
+                    continue;
+                };
+                let operation = if submit { Operation::Submit } else { kind.into() };
+                match by_batch.iter_mut().find(|(known, parcel)| *known == batch && parcel.operation == operation) {
+                    Some((_, parcel)) => parcel.uids.push(uid),
+                    None => by_batch.push((batch, Parcel { operation, uids: vec![uid], batch: true })),
                 }
-                out.extend(by_batch.into_iter().map(|(_, uids)| Parcel { operation: kind.into(), uids }));
-            } else {
-                out.extend(of(kind).map(|uid| Parcel { operation: kind.into(), uids: vec![uid] }));
             }
+            if !submit {
+                out.extend(by_batch.drain(..).map(|(_, parcel)| parcel));
+            }
+        }
+        out.extend(by_batch.into_iter().map(|(_, parcel)| parcel));
+        if submit && out.is_empty() {
+            // A submit of nothing is sent all the same, as in Kendo.
+            out.push(Parcel { operation: Operation::Submit, uids: Vec::new(), batch: true });
+        }
+        for parcel in &mut out {
+            parcel.uids.sort_by_key(|uid| company(*uid).map_or(0, |(_, place)| place));
         }
         out
     }
@@ -416,6 +480,9 @@ impl Engine {
 
     pub(crate) fn sync_next(&mut self) -> Steps {
         let limit = self.options.max_in_flight.max(1);
+        if !self.online {
+            return self.hold_back();
+        }
         let Some(run) = &mut self.sync else { return Steps::new() };
         if run.in_flight() >= limit {
             return Steps::new();
@@ -450,6 +517,24 @@ impl Engine {
         ])
     }
 
+    /// Offline by now: what was not sent yet is not sent.
+    fn hold_back(&mut self) -> Steps {
+        let Some(run) = &mut self.sync else { return Steps::new() };
+        let uids: Vec<Uid> = run.queue.drain(..).flat_map(|parcel| parcel.uids).collect();
+        if uids.is_empty() {
+            return self.try_finish();
+        }
+        let error = Error::new(ErrorKind::Offline, "went offline before it was sent").during("sync");
+        let mut delta = Delta::default();
+        let outcomes: Vec<ChangeOutcome> = uids.iter().filter_map(|uid| self.fail(*uid, &error, &mut delta)).collect();
+        let id = self.next_number();
+        let Some(run) = &mut self.sync else { return Steps::new() };
+        let (state, operation) = (SlotState::Answered, Operation::Update);
+        run.slots.push(Slot { id, operation, uids, state, outcomes, events: Vec::new() });
+        let at = run.slots.len() - 1;
+        self.store_answer(at, delta)
+    }
+
     fn request(&self, parcel: &Parcel) -> Request {
         let model = self.options.schema.model();
         let source = |field: &Text| model.map_or_else(|| field.clone(), |model| Text::from(model.source_of(field)));
@@ -475,12 +560,7 @@ impl Engine {
                 }
             })
             .collect();
-        if parcel.operation == Operation::Submit {
-            // The request carries all kinds: one key for the whole.
-            key = key.map(|key| Text::from(key.rsplit_once('-').map_or(key.as_str(), |(head, _)| head)));
-        }
-        let models = self
-            .options
+        let models = parcel
             .batch
             .then(|| self.options.schema.serialize(rows.iter().map(|row| row.record.clone()).collect()));
         Request {
@@ -488,7 +568,7 @@ impl Engine {
             params: Record::new(),
             unset: Vec::new(),
             rows,
-            batch: self.options.batch,
+            batch: parcel.batch,
             key,
             id_field: self.id_source(),
             models: models.flatten(),
@@ -553,6 +633,8 @@ impl Engine {
     }
 
     pub(crate) fn ack_done(&mut self, slots: &[usize], stored: &Result<()>) -> Steps {
+        let watch = self.watch;
+        let mut steps = Steps::new();
         for at in slots {
             let Some(slot) = self.slot(*at) else { continue };
             slot.state = SlotState::Done;
@@ -563,10 +645,17 @@ impl Engine {
                         outcome.result = Err(error.clone().during("sync"));
                     }
                 }
-                self.snapshot_needed = true;
+            }
+            for outcome in slot.outcomes.iter().filter(|_| watch) {
+                let mut event = Event::new(EventKind::Outcome).operation(outcome.kind.into());
+                event.error = outcome.result.as_ref().err().cloned();
+                event.outcome = Some(outcome.clone());
+                steps.push_back(Step::Emit(event));
             }
         }
-        self.try_finish()
+        self.snapshot_needed |= stored.is_err();
+        steps.extend(self.try_finish());
+        steps
     }
 
     /// One change failed: it stays, with its error.
@@ -575,17 +664,15 @@ impl Engine {
         let shown = self.table.get(uid).map(|row| row.record.clone());
         let change = self.change_mut(uid)?;
         let sent = change.sent.take()?;
-        let verdict = judge(sent.kind, error);
+        let verdict = if sent.in_doubt && !settles(error) { Verdict::InDoubt } else { judge(sent.kind, error) };
         let outcome = ChangeOutcome { uid, kind: sent.kind, record: sent.record.clone(), result: Err(error.clone()) };
         let failure = Failure::from(error);
-        change.tried = Some((sent.record.clone(), sent.kind, sent.key.clone()));
+        // The key of a batch is the batch's.
+        change.tried = sent.batch.is_none().then(|| (sent.record.clone(), sent.kind, sent.key.clone()));
         if storage && verdict == Verdict::InDoubt {
             // Frozen until its outcome is known; the accepted copy is the same body and goes with it.
-            if change
-                .accepted
-                .as_ref()
-                .is_some_and(|accepted| accepted.record.same(&sent.record) && accepted.kind == sent.kind)
-                && let Some(accepted) = &mut change.accepted
+            if let Some(accepted) = &mut change.accepted
+                && sent.is_of(accepted)
             {
                 accepted.standing = Standing::InDoubt;
                 accepted.attempts = sent.attempts;
@@ -594,6 +681,17 @@ impl Engine {
             change.sent = Some(Sent { in_doubt: true, in_flight: false, failure: Some(failure), ..sent });
         } else if storage {
             let created = sent.kind == ChangeKind::Create;
+            if created && change.accepted.as_ref().is_some_and(|accepted| accepted.kind == ChangeKind::Destroy) {
+                // Never made there, and removed here meanwhile: nothing is left but a draft that brought it back.
+                if shown.is_some() {
+                    change.accepted = None;
+                    change.draft = true;
+                }
+                self.removed.retain(|gone| gone.row.uid != uid);
+                self.parked.retain(|gone| gone.row.uid != uid);
+                delta.delete.push(uid.0);
+                return Some(outcome);
+            }
             if let Some(accepted) = &mut change.accepted {
                 if created && accepted.kind == ChangeKind::Update {
                     accepted.kind = ChangeKind::Create;
@@ -672,7 +770,7 @@ impl Engine {
             let value = match body {
                 Ok(value) => value,
                 Err(error) => {
-                    let error = error.during(operation.as_str()).applied(crate::Applied::Maybe);
+                    let error = error.during(operation.as_str()).applied(Applied::Maybe);
                     outcomes.extend(uids.iter().filter_map(|uid| self.fail(*uid, &error, &mut delta)));
                     let mut end = Event::new(EventKind::RequestEnd);
                     end.request = Some(id);
@@ -727,6 +825,15 @@ impl Engine {
             return Some(error);
         }
         let rows = self.matched(uids, answer.rows);
+        if uids.len() > 1
+            && self.options.offline_storage
+            && let Some(error) = uids.iter().zip(&rows).find_map(|(uid, row)| self.usable(*uid, row.as_ref()).err())
+        {
+            // One request, one key: it can only be repeated as a whole.
+            let error = error.during(operation.as_str());
+            outcomes.extend(uids.iter().filter_map(|uid| self.fail(*uid, &error, delta)));
+            return Some(error);
+        }
         let mut first = None;
         for (uid, row) in uids.iter().zip(rows) {
             let result = self.acknowledge(*uid, row.as_ref(), delta);
@@ -767,9 +874,10 @@ impl Engine {
         (0..uids.len()).map(|at| rows.get(at).cloned()).collect()
     }
 
-    fn acknowledge(&mut self, uid: Uid, row: Option<&Record>, delta: &mut Delta) -> Result<Option<ChangeOutcome>> {
-        let shown = self.table.get(uid).map(|row| row.record.clone());
-        let Some(sent) = self.change(uid).and_then(|change| change.sent.clone()) else { return Ok(None) };
+    /// What the record is after this answer, if the answer can be about it. With an offline storage an answer that
+    /// cannot leaves the change in doubt.
+    fn usable(&self, uid: Uid, row: Option<&Record>) -> Result<Option<Record>> {
+        let Some(sent) = self.change(uid).and_then(|change| change.sent.as_ref()) else { return Ok(None) };
         let mut record = sent.record.clone();
         if sent.kind != ChangeKind::Destroy {
             let sent_id = self.id_of(&sent.record);
@@ -778,6 +886,7 @@ impl Engine {
                 && was.to_text() != now.to_text()
             {
                 return Err(Error::new(ErrorKind::Conflict, "the answer is about another record")
+                    .applied(Applied::Maybe)
                     .with("sent", was.to_text())
                     .with("answered", now.to_text()));
             }
@@ -792,16 +901,29 @@ impl Engine {
                 return Err(Error::new(
                     ErrorKind::Rejected,
                     "the answer to the create carries no id; the record stays new",
-                ));
+                )
+                .applied(Applied::Maybe));
             }
         }
+        Ok(Some(record))
+    }
+
+    fn acknowledge(&mut self, uid: Uid, row: Option<&Record>, delta: &mut Delta) -> Result<Option<ChangeOutcome>> {
+        let shown = self.table.get(uid).map(|row| row.record.clone());
+        let Some(sent) = self.change(uid).and_then(|change| change.sent.clone()) else { return Ok(None) };
+        let record = self.usable(uid, row)?.unwrap_or_else(|| sent.record.clone());
         let still_new = sent.kind == ChangeKind::Create && self.looks_new(&record);
         let outcome = ChangeOutcome { uid, kind: sent.kind, record: record.clone(), result: Ok(()) };
         let storage = self.options.offline_storage;
+        self.acknowledged_while_reading(sent.kind, &record);
         if sent.kind == ChangeKind::Destroy {
             self.removed.retain(|gone| gone.row.uid != uid);
             self.parked.retain(|gone| gone.row.uid != uid);
-            delta.delete.push(uid.0);
+            if self.table.get(uid).is_some() {
+                self.revived(uid, delta);
+            } else {
+                delta.delete.push(uid.0);
+            }
             return Ok(Some(outcome));
         }
         if sent.kind == ChangeKind::Create && !storage {
@@ -810,6 +932,7 @@ impl Engine {
         if sent.kind == ChangeKind::Create && sent.read_since {
             self.displace(uid, &record, delta);
         }
+        let key = self.new_key();
         let Some(change) = self.change_mut(uid) else { return Ok(Some(outcome)) };
         change.sent = None;
         change.tried = None;
@@ -817,9 +940,11 @@ impl Engine {
         change.looks_new = still_new;
         // What was accepted since stays pending on top of the new base.
         match change.accepted.take() {
-            Some(accepted) if accepted.kind == sent.kind && accepted.record == sent.record => {}
+            Some(accepted) if sent.is_of(&accepted) => {}
             Some(mut accepted) => {
                 accepted.record = carry_over(&sent.record, &accepted.record, &record);
+                // Another body than the one that was just answered.
+                accepted.key = key;
                 if accepted.kind == ChangeKind::Create {
                     accepted.kind = ChangeKind::Update;
                 }
@@ -892,6 +1017,34 @@ impl Engine {
         delta.delete.push(other.0);
     }
 
+    /// The removal of a record that was brought back meanwhile is done: the record is new to the server now.
+    fn revived(&mut self, uid: Uid, delta: &mut Delta) {
+        let key = self.new_key();
+        let Some(change) = self.overlay.get_mut(&uid) else { return };
+        change.sent = None;
+        change.tried = None;
+        change.base = None;
+        change.added = true;
+        let follows = change.accepted.is_some();
+        if let Some(accepted) = &mut change.accepted {
+            accepted.kind = ChangeKind::Create;
+            accepted.key = key;
+            if let Some(offline) = &mut accepted.offline {
+                offline.0 = ChangeKind::Create;
+            }
+        } else {
+            change.draft = true;
+        }
+        let change = change.clone();
+        match self.encode_layers(uid, self.order_of(uid), &change) {
+            Some(row) => delta.put.push(row),
+            None => delta.delete.push(uid.0),
+        }
+        if follows && let Some(run) = &mut self.sync {
+            run.follow.push(uid);
+        }
+    }
+
     // ---- the end
 
     fn try_finish(&mut self) -> Steps {
@@ -904,20 +1057,27 @@ impl Engine {
             // Changes that waited behind a body in doubt go now.
             let mut plan = Plan::default();
             let mut delta = Delta::default();
+            let shared = self.options.batch.then(|| self.random_number());
             for uid in follow {
                 let Some(mut change) = self.change(uid).cloned() else { continue };
                 let before = change.clone();
-                if Self::freeze(uid, &mut change, true, None, &mut plan) {
-                    delta.put.extend(self.encode_layers(uid, self.order_of(uid), &change));
+                if Self::freeze(uid, &mut change, true, shared, &mut plan) {
                     plan.undo.push((uid, before));
                     if let Some(slot) = self.change_mut(uid) {
                         *slot = change;
                     }
                 }
             }
+            self.name_batch(shared, &plan);
+            for (_, uid) in &plan.send {
+                if let Some(change) = self.change(*uid) {
+                    delta.put.extend(self.encode_layers(*uid, self.order_of(*uid), change));
+                }
+            }
             self.gate = true;
             return match self.commit(delta, Cont::Nothing) {
                 Some(Step::Commit(delta, _)) => {
+                    plan.snapshot = delta.clear;
                     Steps::from([Step::Commit(delta, Then(Cont::SyncAccepted(Box::new(plan))))])
                 }
                 _ => self.sync_accepted(plan, Ok(())),
@@ -1004,4 +1164,15 @@ impl Engine {
         self.gate = false;
         std::mem::take(&mut self.deferred).into_iter().map(|cont| Step::Run(Then(cont))).collect()
     }
+}
+
+/// One key for several: depends on each of them and on their order.
+fn combined(keys: &[&str]) -> Text {
+    let fold = |seed: u64| {
+        keys.iter().flat_map(|key| key.bytes().chain([0])).fold(seed, |sum, byte| {
+            let mixed = (sum ^ u64::from(byte)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            mixed ^ (mixed >> 29)
+        })
+    };
+    Text::from(format!("{:016x}{:016x}", fold(0xCBF2_9CE4_8422_2325), fold(0x1000_0000_01B3)))
 }

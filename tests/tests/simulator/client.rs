@@ -1,0 +1,131 @@
+//! The client: an engine, and everything that the driver holds for it.
+
+use landfall_core::{
+    Delta, Engine, Environment, Error, Field, Model, Operation, Options, Reply, Request, Result, Schema, Settled, Step,
+    Steps, StoredState, Then, Ticket,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+pub(crate) enum Call {
+    Load(Then),
+    Commit(Delta, Then),
+}
+
+/// A request under way.
+pub(crate) struct Flight {
+    pub(crate) id: u64,
+    pub(crate) request: Request,
+    /// What the server said, when it has it.
+    pub(crate) reply: Option<Result<Reply>>,
+}
+
+pub(crate) struct Client {
+    pub(crate) engine: Engine,
+    pub(crate) steps: Steps,
+    pub(crate) calls: VecDeque<Call>,
+    pub(crate) flights: Vec<Flight>,
+    pub(crate) open: BTreeSet<Ticket>,
+    pub(crate) settled: BTreeMap<Ticket, Result<Settled>>,
+    pub(crate) next: Ticket,
+    pub(crate) problem: Option<String>,
+    pub(crate) sent: u64,
+    most: usize,
+}
+
+impl Client {
+    pub(crate) fn new(seed: u64, batch: bool, most: usize) -> Self {
+        let model = Model::new().id("id").field(Field::new("id").number());
+        let mut options = Options::default();
+        options.schema = Schema::new().with_model(model);
+        options.offline_storage = true;
+        options.batch = batch;
+        options.natural_key = Some("key".into());
+        options.max_in_flight = most;
+        let now = landfall_core::Date::from_millis(0);
+        Self {
+            engine: Engine::new(options, Environment::fixed(now, seed)),
+            steps: Steps::new(),
+            calls: VecDeque::new(),
+            flights: Vec::new(),
+            open: BTreeSet::new(),
+            settled: BTreeMap::new(),
+            next: 0,
+            problem: None,
+            sent: 0,
+            most,
+        }
+    }
+
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        self.next += 1;
+        self.open.insert(self.next);
+        self.next
+    }
+
+    /// Performs steps as the driver does, until only storage and network are waited for.
+    pub(crate) fn perform(&mut self, steps: Steps) {
+        self.steps.extend(steps);
+        while let Some(step) = self.steps.pop_front() {
+            match step {
+                Step::Emit(_) => {}
+                Step::EmitThen(_, then) | Step::Run(then) => {
+                    let mut more = self.engine.resume(then, false);
+                    more.extend(std::mem::take(&mut self.steps));
+                    self.steps = more;
+                }
+                Step::Load(then) => self.calls.push_back(Call::Load(then)),
+                Step::Commit(delta, then) => self.calls.push_back(Call::Commit(delta, then)),
+                Step::Send(id, request) => {
+                    if !self.engine.is_online() {
+                        self.problem.get_or_insert(format!("I23: {} sent while offline", request.operation));
+                    }
+                    self.flights.push(Flight { id, request, reply: None });
+                    self.sent += 1;
+                    let writes =
+                        self.flights.iter().filter(|flight| flight.request.operation != Operation::Read).count();
+                    if writes > self.most {
+                        self.problem.get_or_insert("more requests at once than allowed".to_owned());
+                    }
+                }
+                Step::Settle(ticket, outcome) => {
+                    if !self.open.remove(&ticket) {
+                        self.problem.get_or_insert(format!("ticket {ticket} settled twice"));
+                    }
+                    self.settled.insert(ticket, outcome);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Does the next storage call; `fails`: the commit is refused and nothing changes.
+    pub(crate) fn store(&mut self, store: &mut StoredState, fails: Option<Error>) {
+        let steps = match self.calls.pop_front() {
+            None => return,
+            Some(Call::Load(then)) => self.engine.loaded(then, Ok(store.clone())),
+            Some(Call::Commit(delta, then)) => {
+                let result = match fails {
+                    Some(error) => Err(error),
+                    None => {
+                        let mut delta = delta;
+                        if self.engine.revision() != store.revision {
+                            delta = self.engine.stale(Ok(store.clone())).unwrap();
+                        }
+                        let revision = store.revision + 1;
+                        store.apply(&delta, revision);
+                        self.engine.set_revision(revision);
+                        Ok(revision)
+                    }
+                };
+                self.engine.committed(then, result)
+            }
+        };
+        self.perform(steps);
+    }
+
+    pub(crate) fn answer(&mut self, at: usize, reply: Result<Reply>) {
+        let flight = self.flights.remove(at);
+        let steps = self.engine.answered(flight.id, reply);
+        self.perform(steps);
+    }
+}

@@ -1,0 +1,611 @@
+//! One schedule: who does what when, and the model that knows what must be true.
+
+use crate::{client::Client, dice::Dice, server::Server};
+use landfall_core::{Applied, Error, ErrorKind, Operation, Record, Reply, Request, StoredState, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What one schedule, or many, did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Tally {
+    pub(crate) steps: u64,
+    pub(crate) crashes: u64,
+    pub(crate) requests: u64,
+    pub(crate) doubts: u64,
+    pub(crate) refused: u64,
+    pub(crate) late: u64,
+    pub(crate) acked: u64,
+    pub(crate) reads: u64,
+    pub(crate) full: u64,
+    /// A fingerprint of all that happened.
+    pub(crate) trace: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.crashes += other.crashes;
+        self.requests += other.requests;
+        self.doubts += other.doubts;
+        self.refused += other.refused;
+        self.late += other.late;
+        self.acked += other.acked;
+        self.reads += other.reads;
+        self.full += other.full;
+        self.trace ^= other.trace;
+    }
+}
+
+/// What the program did to one place (a field of a row, or the row itself), oldest first. The first `certain` of them
+/// are accepted; after a crash any later one may be the last.
+#[derive(Clone, Debug, Default)]
+struct History {
+    values: Vec<Value>,
+    /// When each was written; unique.
+    stamps: Vec<i64>,
+    /// The last one that was acknowledged to the program.
+    acked: usize,
+}
+
+impl History {
+    fn new(values: Vec<Value>, stamp: i64) -> Self {
+        let stamps = vec![stamp; values.len()];
+        Self { values, stamps, acked: 0 }
+    }
+    fn push(&mut self, value: Value, stamp: i64) {
+        self.values.push(value);
+        self.stamps.push(stamp);
+    }
+    fn truncate(&mut self, length: usize) {
+        self.values.truncate(length);
+        self.stamps.truncate(length);
+    }
+    fn last(&self) -> &Value {
+        self.values.last().unwrap()
+    }
+    fn allows(&self, value: &Value) -> bool {
+        self.values[self.acked..].contains(value)
+    }
+    fn settle(&mut self, value: Value) {
+        *self = Self::new(vec![value], -1);
+    }
+}
+
+/// `exists`, `a`, `b` of one row.
+type Model = BTreeMap<String, BTreeMap<&'static str, History>>;
+
+pub(crate) struct World {
+    dice: Dice,
+    talk: bool,
+    client: Client,
+    store: StoredState,
+    server: Server,
+    model: Model,
+    /// Syncs under way, with how much of each history they cover.
+    covers: Vec<(u64, Vec<(String, &'static str, i64)>)>,
+    late: Vec<Request>,
+    tally: Tally,
+    counter: i64,
+    rows: u32,
+    batch: bool,
+    reading: bool,
+    lives: u64,
+    seed: u64,
+}
+
+fn key_of(record: &Record) -> String {
+    record.get("key").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, talk: bool) -> Self {
+        let mut dice = Dice::new(seed);
+        let batch = dice.chance(30);
+        let most = if dice.chance(50) { 6 } else { 1 + dice.below(3) };
+        let mut server = Server::default();
+        let mut model = Model::new();
+        for at in 0..dice.below(4) {
+            let key = format!("old{at}");
+            server.plant(&key);
+            let place = |value: Value| History::new(vec![value], 0);
+            let row = [("exists", place(true.into())), ("a", place(0.into())), ("b", place(0.into()))];
+            model.insert(key, BTreeMap::from(row));
+        }
+        Self {
+            client: Client::new(dice.next(), batch, most),
+            dice,
+            talk,
+            store: StoredState::default(),
+            server,
+            model,
+            covers: Vec::new(),
+            late: Vec::new(),
+            tally: Tally::default(),
+            counter: 0,
+            rows: 0,
+            batch,
+            reading: false,
+            lives: 1,
+            seed,
+        }
+    }
+
+    fn say(&mut self, what: impl FnOnce() -> String) {
+        if self.talk {
+            eprintln!("{:4} {}", self.tally.steps, what());
+        }
+    }
+
+    fn note(&mut self, what: u64) {
+        self.tally.trace = (self.tally.trace ^ what).wrapping_mul(0x0100_0000_01B3).rotate_left(7);
+    }
+
+    /// Runs the schedule to its end.
+    pub(crate) fn run(mut self) -> Result<Tally, String> {
+        let model = std::mem::take(&mut self.model);
+        self.begin();
+        self.quiet()?;
+        // The first look at the service.
+        self.read();
+        self.quiet()?;
+        self.model = model;
+        self.check()?;
+        let length = 20 + self.dice.below(100);
+        for _ in 0..length {
+            self.step();
+            self.check()?;
+        }
+        self.finish()?;
+        self.tally.requests += self.client.sent;
+        let store: String = self.store.rows.iter().map(|row| format!("{}{:?}", row.record, row.change)).collect();
+        for byte in store.bytes() {
+            self.note(u64::from(byte));
+        }
+        Ok(self.tally)
+    }
+
+    fn begin(&mut self) {
+        let ticket = self.client.ticket();
+        let steps = self.client.engine.restore(ticket);
+        self.client.perform(steps);
+    }
+
+    fn step(&mut self) {
+        self.tally.steps += 1;
+        let choice = self.dice.below(100);
+        self.note(u64::try_from(choice).unwrap());
+        match choice {
+            0..=21 => self.edit(),
+            22..=35 => self.sync(),
+            36..=39 => self.toggle(),
+            40..=43 => self.read(),
+            44..=63 => self.storage(),
+            64..=89 => self.network(),
+            90..=92 => self.late(),
+            93..=95 => self.elsewhere(),
+            96..=97 => self.poison(),
+            _ => self.crash(),
+        }
+    }
+
+    // ---- the program
+
+    fn edit(&mut self) {
+        let data = self.client.engine.data();
+        let choice = if data.is_empty() { 0 } else { self.dice.below(10) };
+        self.counter += 1;
+        let value = Value::from(self.counter);
+        match choice {
+            0..=2 => {
+                self.rows += 1;
+                let key = format!("n{}", self.rows);
+                let record = Record::from([
+                    ("key", Value::from(key.as_str())),
+                    ("a", value.clone()),
+                    ("b", value.clone()),
+                ]);
+                let (_, steps) = self.client.engine.add(record).unwrap();
+                self.client.perform(steps);
+                let stamp = self.counter;
+                let place = |values: [Value; 2]| History::new(values.to_vec(), stamp);
+                let row = BTreeMap::from([
+                    ("exists", place([false.into(), true.into()])),
+                    ("a", place([Value::Null, value.clone()])),
+                    ("b", place([Value::Null, value])),
+                ]);
+                self.say(|| format!("add {key}"));
+                self.model.insert(key, row);
+            }
+            3..=8 => {
+                let item = &data[self.dice.below(data.len())];
+                let key = key_of(&item.record);
+                let field = if self.dice.chance(50) { "a" } else { "b" };
+                let steps = self.client.engine.set(item.uid, field, value.clone()).unwrap();
+                self.client.perform(steps);
+                self.say(|| format!("set {key}.{field} = {}", value.to_json()));
+                let history = self.model.get_mut(&key).unwrap().get_mut(field).unwrap();
+                history.push(value, self.counter);
+            }
+            _ => {
+                let item = &data[self.dice.below(data.len())];
+                let key = key_of(&item.record);
+                let steps = self.client.engine.remove(item.uid).unwrap();
+                self.client.perform(steps);
+                self.say(|| format!("remove {key}"));
+                let history = self.model.get_mut(&key).unwrap().get_mut("exists").unwrap();
+                history.push(false.into(), self.counter);
+            }
+        }
+    }
+
+    fn cover(&mut self, ticket: u64) {
+        let all = self.model.iter().flat_map(|(key, row)| {
+            row.iter().map(move |(place, history)| (key.clone(), *place, *history.stamps.last().unwrap()))
+        });
+        self.covers.push((ticket, all.collect()));
+    }
+
+    fn sync(&mut self) {
+        let ticket = self.client.ticket();
+        self.say(|| format!("sync {ticket}"));
+        self.cover(ticket);
+        let steps = self.client.engine.sync(ticket);
+        self.client.perform(steps);
+    }
+
+    fn toggle(&mut self) {
+        let on = !self.client.engine.is_online();
+        let ticket = self.client.ticket();
+        self.say(|| format!("online {on} {ticket}"));
+        if on {
+            self.cover(ticket);
+        }
+        let steps = self.client.engine.set_online(ticket, on);
+        self.client.perform(steps);
+    }
+
+    fn read(&mut self) {
+        self.tally.reads += 1;
+        self.reading = true;
+        let ticket = self.client.ticket();
+        self.say(|| format!("read {ticket}"));
+        let steps = self.client.engine.read(ticket, &Record::new());
+        self.client.perform(steps);
+    }
+
+    // ---- the storage
+
+    fn storage(&mut self) {
+        let fails = self.dice.chance(4);
+        if fails {
+            self.tally.full += 1;
+        }
+        let full = ErrorKind::QuotaExceeded { used: 1, limit: 1, needed: 1 };
+        self.say(|| format!("storage call, fails {fails}"));
+        self.client.store(&mut self.store, fails.then(|| Error::from(full)));
+    }
+
+    fn crash(&mut self) {
+        self.tally.crashes += 1;
+        self.tally.requests += self.client.sent;
+        self.say(|| "crash".to_owned());
+        // What is on its way may still arrive.
+        for flight in std::mem::take(&mut self.client.flights) {
+            if flight.reply.is_none() && flight.request.operation != Operation::Read && self.dice.chance(50) {
+                self.late.push(flight.request);
+            }
+        }
+        self.lives += 1;
+        let most = 1 + self.dice.below(6);
+        // The option may have changed between two runs of the program.
+        if self.dice.chance(10) {
+            self.batch = !self.batch;
+        }
+        self.client = Client::new(self.dice.next(), self.batch, most);
+        self.covers.clear();
+        self.reading = false;
+        if self.dice.chance(60) {
+            let ticket = self.client.ticket();
+            let steps = self.client.engine.set_online(ticket, false);
+            self.client.perform(steps);
+        }
+        self.begin();
+        // The restored state is looked at before anything else happens.
+        while !self.client.calls.is_empty() {
+            self.client.store(&mut self.store, None);
+        }
+        if let Err(problem) = self.restored() {
+            self.server.problem.get_or_insert(problem);
+        }
+    }
+
+    /// What was restored must hold everything that was acknowledged; it becomes what is certain.
+    fn restored(&mut self) -> Result<(), String> {
+        let mut shown: BTreeMap<String, Record> = BTreeMap::new();
+        for item in self.client.engine.data() {
+            if shown.insert(key_of(&item.record), item.record.clone()).is_some() {
+                return Err(format!("{} is there twice after a restart", key_of(&item.record)));
+            }
+        }
+        // Changes of rows that the service did not mention any more are kept out of sight.
+        let gone: BTreeSet<String> =
+            self.client.engine.destroyed().iter().map(|item| key_of(&item.record)).collect();
+        for pending in self.client.engine.pending_changes() {
+            let key = key_of(&pending.record);
+            if !shown.contains_key(&key) && !gone.contains(&key) {
+                let record = pending.waiting.map_or(pending.record, |(_, record)| record);
+                shown.insert(key, record);
+            }
+        }
+        for (key, row) in &mut self.model {
+            let there = shown.get(key);
+            let exists = Value::from(there.is_some());
+            let history = row.get_mut("exists").unwrap();
+            if !history.allows(&exists) {
+                return Err(format!("I1: {key}: exists is {} after a restart, not in {history:?}", exists.to_json()));
+            }
+            history.settle(exists);
+            for place in ["a", "b"] {
+                let history = row.get_mut(place).unwrap();
+                if let Some(record) = there {
+                    let value = record.get(place).cloned().unwrap_or_default();
+                    if !history.allows(&value) {
+                        return Err(format!("I1: {key}.{place} is {} after a restart, not in {history:?}", value.to_json()));
+                    }
+                    history.settle(value);
+                }
+            }
+        }
+        let known: BTreeSet<&String> = self.model.keys().collect();
+        if let Some(key) = shown.keys().find(|key| !known.contains(key)) {
+            return Err(format!("{key} was never there"));
+        }
+        self.model.retain(|_, row| row["exists"].values != [Value::from(false)]);
+        Ok(())
+    }
+
+    // ---- the network
+
+    fn network(&mut self) {
+        if self.client.flights.is_empty() {
+            return self.storage();
+        }
+        let at = self.dice.below(self.client.flights.len());
+        let request = self.client.flights[at].request.clone();
+        let is_read = request.operation == Operation::Read;
+        let maybe = if is_read { Applied::No } else { Applied::Maybe };
+        let name = format!("{} {:?}", request.operation, request.rows.iter().map(|row| key_of(&row.record)).collect::<Vec<_>>());
+        if let Some(reply) = self.client.flights[at].reply.take() {
+            // It was answered; the answer arrives, or does not.
+            let reply = match self.dice.below(12) {
+                0 => Err(Error::from(ErrorKind::TimedOut).applied(maybe)),
+                1 => Err(Error::from(ErrorKind::Transport).applied(maybe)),
+                2 => Err(Error::from(ErrorKind::Status(502)).applied(maybe)),
+                3 => Err(Error::from(ErrorKind::Undecodable).applied(maybe)),
+                4 if request.operation == Operation::Update => Ok(Reply::with_body(Record::from([("id", 999_999), ("a", 1)]))),
+                _ => reply,
+            };
+            if reply.is_err() {
+                self.tally.doubts += 1;
+            }
+            let said = format!("{:?}", reply.as_ref().map(|r| r.body.decode().ok().flatten().map(|v| v.to_json())).map_err(|e| e.kind().clone()));
+            self.say(|| format!("answer to {name}: {said}"));
+            return self.client.answer(at, reply);
+        }
+        match self.dice.below(20) {
+            0 => {
+                self.tally.refused += 1;
+                self.say(|| format!("refused: {name}"));
+                self.client.answer(at, Err(Error::from(ErrorKind::Transport)));
+            }
+            1 | 2 => {
+                self.tally.doubts += 1;
+                self.say(|| format!("lost or late: {name}"));
+                if !is_read && self.dice.chance(60) {
+                    self.late.push(request);
+                }
+                self.client.answer(at, Err(Error::from(ErrorKind::TimedOut).applied(maybe)));
+            }
+            3 | 4 => {
+                self.tally.refused += 1;
+                let status = [500, 503, 429, 401, 408, 409][self.dice.below(6)];
+                self.say(|| format!("{status}: {name}"));
+                self.client.answer(at, Err(Error::from(ErrorKind::Status(status))));
+            }
+            _ => {
+                let reply = self.server.take(&request);
+                self.say(|| format!("arrived: {name}"));
+                self.client.flights[at].reply = Some(reply);
+            }
+        }
+    }
+
+    fn late(&mut self) {
+        if self.late.is_empty() {
+            return;
+        }
+        self.tally.late += 1;
+        let at = self.dice.below(self.late.len());
+        let request = self.late.remove(at);
+        self.say(|| format!("late: {} {:?}", request.operation, request.rows.iter().map(|row| key_of(&row.record)).collect::<Vec<_>>()));
+        // Nobody hears the answer. A server that refused one copy of a request refuses every other.
+        if !request.key.as_ref().is_some_and(|key| self.server.refused.contains(key.as_str())) {
+            drop(self.server.take(&request));
+        }
+    }
+
+    /// Somebody else changes a field that the program never touches.
+    fn elsewhere(&mut self) {
+        let ids: Vec<i64> = self.server.rows.keys().copied().collect();
+        if let Some(id) = (!ids.is_empty()).then(|| ids[self.dice.below(ids.len())]) {
+            self.counter += 1;
+            self.server.rows.get_mut(&id).unwrap().set("srv", self.counter);
+        }
+    }
+
+    fn poison(&mut self) {
+        if self.dice.chance(30) {
+            self.server.poison.clear();
+        } else if self.rows > 0 {
+            let key = format!("n{}", 1 + self.dice.below(usize::try_from(self.rows).unwrap()));
+            self.say(|| format!("poison {key}"));
+            self.server.poison.insert(key);
+        }
+    }
+
+    // ---- what must be true
+
+    fn check(&mut self) -> Result<(), String> {
+        if let Some(problem) = self.server.problem.take().or(self.client.problem.take()) {
+            return Err(format!("step {}: {problem}", self.tally.steps));
+        }
+        let settled = std::mem::take(&mut self.client.settled);
+        for (ticket, outcome) in settled {
+            let cover = self.covers.iter().position(|(of, _)| *of == ticket).map(|at| self.covers.remove(at).1);
+            if outcome.is_ok() {
+                self.tally.acked += 1;
+                for (key, place, stamp) in cover.into_iter().flatten() {
+                    if let Some(history) = self.model.get_mut(&key).and_then(|row| row.get_mut(place)) {
+                        // Gone when a read dropped it, or when a later restart made it certain.
+                        if let Some(at) = history.stamps.iter().rposition(|known| *known == stamp) {
+                            history.acked = history.acked.max(at);
+                        }
+                    }
+                }
+            }
+        }
+        self.shown()
+    }
+
+    /// What the program sees: its own last edit, unless a read dropped drafts.
+    fn shown(&mut self) -> Result<(), String> {
+        let shown: BTreeMap<String, Record> =
+            self.client.engine.data().into_iter().map(|item| (key_of(&item.record), item.record)).collect();
+        let gone: BTreeSet<String> =
+            self.client.engine.destroyed().iter().map(|item| key_of(&item.record)).collect();
+        for (key, row) in &mut self.model {
+            let record = shown.get(key);
+            for (place, history) in row.iter_mut() {
+                let value = match (*place, record) {
+                    ("exists", record) => Value::from(record.is_some()),
+                    (_, None) => continue,
+                    (place, Some(record)) => record.get(place).cloned().unwrap_or_default(),
+                };
+                if value == *history.last() {
+                    continue;
+                }
+                let parked = *place == "exists" && !gone.contains(key);
+                if self.reading && (history.allows(&value) || parked) {
+                    // A read drops drafts; what was accepted must still be there.
+                    if history.allows(&value) {
+                        let at = history.values.iter().rposition(|known| *known == value).unwrap();
+                        history.truncate(at + 1);
+                        if self.talk {
+                            eprintln!("     {key}.{place} is {} again", value.to_json());
+                        }
+                    }
+                    continue;
+                }
+                if parked && self.reading {
+                    continue;
+                }
+                return Err(format!(
+                    "step {}: I12: {key}.{place} shows {}, expected {history:?}",
+                    self.tally.steps,
+                    value.to_json()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets everything that is under way end well.
+    fn quiet(&mut self) -> Result<(), String> {
+        for _ in 0..10_000 {
+            if !self.client.calls.is_empty() {
+                self.client.store(&mut self.store, None);
+            } else if !self.client.flights.is_empty() {
+                let at = self.dice.below(self.client.flights.len());
+                let reply = self.client.flights[at].reply.take();
+                let request = self.client.flights[at].request.clone();
+                let reply = reply.unwrap_or_else(|| self.server.take(&request));
+                self.client.answer(at, reply);
+            } else {
+                self.check()?;
+                if let Some(ticket) = self.client.open.iter().next() {
+                    return Err(format!("ticket {ticket} never settles"));
+                }
+                if !self.client.engine.is_idle() {
+                    return Err("nothing is under way, and the engine is not idle".to_owned());
+                }
+                return Ok(());
+            }
+            self.check()?;
+        }
+        Err("it never comes to rest".to_owned())
+    }
+
+    /// Faults stop: after at most three syncs everything is on the server, once.
+    fn finish(&mut self) -> Result<(), String> {
+        self.say(|| "faults stop".to_owned());
+        self.server.poison.clear();
+        self.quiet()?;
+        if !self.client.engine.is_online() {
+            self.toggle();
+        }
+        let before = self.client.sent;
+        for _ in 0..3 {
+            self.quiet()?;
+            self.sync();
+        }
+        self.quiet()?;
+        let pending = self.client.engine.pending_changes();
+        if !pending.is_empty() {
+            return Err(format!("I13: still pending: {pending:?}"));
+        }
+        let most = 8 * u64::from(self.rows + 4);
+        if self.client.sent - before > most {
+            return Err(format!("I14: {} requests for {} rows", self.client.sent - before, self.rows));
+        }
+        while !self.late.is_empty() {
+            self.late();
+        }
+        self.check()?;
+        self.read();
+        self.quiet()?;
+        let mut there: BTreeMap<String, Record> = BTreeMap::new();
+        for row in self.server.rows.values() {
+            if there.insert(key_of(row), row.clone()).is_some() {
+                return Err(format!("I9: {} is on the server twice", key_of(row)));
+            }
+        }
+        let ours: BTreeMap<String, Record> =
+            self.client.engine.data().into_iter().map(|item| (key_of(&item.record), item.record)).collect();
+        if self.client.engine.has_changes() {
+            return Err("I13: it has changes although everything is synced".to_owned());
+        }
+        for (key, record) in &there {
+            if ours.get(key) != Some(record) {
+                return Err(format!("I13: {key}: the server has {}, we have {:?}", record.to_json(), ours.get(key).map(Record::to_json)));
+            }
+        }
+        if ours.len() != there.len() {
+            return Err(format!("I13: {} rows here, {} there", ours.len(), there.len()));
+        }
+        for (key, row) in &self.model {
+            let exists = row["exists"].last() == &Value::from(true);
+            let record = there.get(key);
+            if exists != record.is_some() {
+                return Err(format!("I12: {key}: exists on the server: {}, expected {:?}", record.is_some(), row["exists"]));
+            }
+            for place in ["a", "b"] {
+                if let Some(record) = record
+                    && record.get(place) != Some(row[place].last())
+                {
+                    return Err(format!("I12: {key}.{place} on the server is {:?}, expected {:?}", record.get(place).map(Value::to_json), row[place]));
+                }
+            }
+        }
+        let _ = (self.lives, self.seed);
+        Ok(())
+    }
+}
