@@ -108,8 +108,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_are_jittered_and_respect_retry_after() {
-        let retries =
-            Retries { more: 40, backoff: Duration::from_millis(50), max_retry_after: Duration::from_secs(2) };
+        let retries = Retries { more: 40, backoff: Duration::from_millis(50), max_retry_after: Duration::from_secs(2) };
         for (done, ceiling) in [(0, 50), (1, 100), (2, 200), (5, 1600), (39, 30_000)] {
             for random in [0, 1, u64::MAX / 3, u64::MAX] {
                 let pause = retries.pause(&status(503), false, done, random).unwrap();

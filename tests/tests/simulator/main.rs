@@ -57,8 +57,16 @@ fn schedules_keep_every_invariant() {
         }
     }
     eprintln!("{count} schedules: {sum:?}");
-    assert!(failed.is_empty(), "{} schedules failed; the first:\n{}", failed.len(), failed[..failed.len().min(12)].join("\n"));
-    assert!(sum.crashes > count / 4 && sum.doubts > count / 4 && sum.acked > count, "the schedules test too little: {sum:?}");
+    assert!(
+        failed.is_empty(),
+        "{} schedules failed; the first:\n{}",
+        failed.len(),
+        failed[..failed.len().min(12)].join("\n")
+    );
+    assert!(
+        sum.crashes > count / 4 && sum.doubts > count / 4 && sum.acked > count,
+        "the schedules test too little: {sum:?}"
+    );
 }
 
 #[test]

@@ -198,11 +198,8 @@ impl World {
             0..=2 => {
                 self.rows += 1;
                 let key = format!("n{}", self.rows);
-                let record = Record::from([
-                    ("key", Value::from(key.as_str())),
-                    ("a", value.clone()),
-                    ("b", value.clone()),
-                ]);
+                let record =
+                    Record::from([("key", Value::from(key.as_str())), ("a", value.clone()), ("b", value.clone())]);
                 let (_, steps) = self.client.engine.add(record).unwrap();
                 self.client.perform(steps);
                 let stamp = self.counter;
@@ -327,8 +324,7 @@ impl World {
             }
         }
         // Changes of rows that the service did not mention any more are kept out of sight.
-        let gone: BTreeSet<String> =
-            self.client.engine.destroyed().iter().map(|item| key_of(&item.record)).collect();
+        let gone: BTreeSet<String> = self.client.engine.destroyed().iter().map(|item| key_of(&item.record)).collect();
         for pending in self.client.engine.pending_changes() {
             let key = key_of(&pending.record);
             if !shown.contains_key(&key) && !gone.contains(&key) {
@@ -349,7 +345,10 @@ impl World {
                 if let Some(record) = there {
                     let value = record.get(place).cloned().unwrap_or_default();
                     if !history.allows(&value) {
-                        return Err(format!("I1: {key}.{place} is {} after a restart, not in {history:?}", value.to_json()));
+                        return Err(format!(
+                            "I1: {key}.{place} is {} after a restart, not in {history:?}",
+                            value.to_json()
+                        ));
                     }
                     history.settle(value);
                 }
@@ -373,7 +372,11 @@ impl World {
         let request = self.client.flights[at].request.clone();
         let is_read = request.operation == Operation::Read;
         let maybe = if is_read { Applied::No } else { Applied::Maybe };
-        let name = format!("{} {:?}", request.operation, request.rows.iter().map(|row| key_of(&row.record)).collect::<Vec<_>>());
+        let name = format!(
+            "{} {:?}",
+            request.operation,
+            request.rows.iter().map(|row| key_of(&row.record)).collect::<Vec<_>>()
+        );
         if let Some(reply) = self.client.flights[at].reply.take() {
             // It was answered; the answer arrives, or does not.
             let reply = match self.dice.below(12) {
@@ -381,13 +384,21 @@ impl World {
                 1 => Err(Error::from(ErrorKind::Transport).applied(maybe)),
                 2 => Err(Error::from(ErrorKind::Status(502)).applied(maybe)),
                 3 => Err(Error::from(ErrorKind::Undecodable).applied(maybe)),
-                4 if request.operation == Operation::Update => Ok(Reply::with_body(Record::from([("id", 999_999), ("a", 1)]))),
+                4 if request.operation == Operation::Update => {
+                    Ok(Reply::with_body(Record::from([("id", 999_999), ("a", 1)])))
+                }
                 _ => reply,
             };
             if reply.is_err() {
                 self.tally.doubts += 1;
             }
-            let said = format!("{:?}", reply.as_ref().map(|r| r.body.decode().ok().flatten().map(|v| v.to_json())).map_err(|e| e.kind().clone()));
+            let said = format!(
+                "{:?}",
+                reply
+                    .as_ref()
+                    .map(|r| r.body.decode().ok().flatten().map(|v| v.to_json()))
+                    .map_err(|e| e.kind().clone())
+            );
             self.say(|| format!("answer to {name}: {said}"));
             return self.client.answer(at, reply);
         }
@@ -426,7 +437,13 @@ impl World {
         self.tally.late += 1;
         let at = self.dice.below(self.late.len());
         let request = self.late.remove(at);
-        self.say(|| format!("late: {} {:?}", request.operation, request.rows.iter().map(|row| key_of(&row.record)).collect::<Vec<_>>()));
+        self.say(|| {
+            format!(
+                "late: {} {:?}",
+                request.operation,
+                request.rows.iter().map(|row| key_of(&row.record)).collect::<Vec<_>>()
+            )
+        });
         // Nobody hears the answer. A server that refused one copy of a request refuses every other.
         if !request.key.as_ref().is_some_and(|key| self.server.refused.contains(key.as_str())) {
             drop(self.server.take(&request));
@@ -480,8 +497,7 @@ impl World {
     fn shown(&mut self) -> Result<(), String> {
         let shown: BTreeMap<String, Record> =
             self.client.engine.data().into_iter().map(|item| (key_of(&item.record), item.record)).collect();
-        let gone: BTreeSet<String> =
-            self.client.engine.destroyed().iter().map(|item| key_of(&item.record)).collect();
+        let gone: BTreeSet<String> = self.client.engine.destroyed().iter().map(|item| key_of(&item.record)).collect();
         for (key, row) in &mut self.model {
             let record = shown.get(key);
             for (place, history) in row.iter_mut() {
@@ -585,7 +601,11 @@ impl World {
         }
         for (key, record) in &there {
             if ours.get(key) != Some(record) {
-                return Err(format!("I13: {key}: the server has {}, we have {:?}", record.to_json(), ours.get(key).map(Record::to_json)));
+                return Err(format!(
+                    "I13: {key}: the server has {}, we have {:?}",
+                    record.to_json(),
+                    ours.get(key).map(Record::to_json)
+                ));
             }
         }
         if ours.len() != there.len() {
@@ -595,13 +615,21 @@ impl World {
             let exists = row["exists"].last() == &Value::from(true);
             let record = there.get(key);
             if exists != record.is_some() {
-                return Err(format!("I12: {key}: exists on the server: {}, expected {:?}", record.is_some(), row["exists"]));
+                return Err(format!(
+                    "I12: {key}: exists on the server: {}, expected {:?}",
+                    record.is_some(),
+                    row["exists"]
+                ));
             }
             for place in ["a", "b"] {
                 if let Some(record) = record
                     && record.get(place) != Some(row[place].last())
                 {
-                    return Err(format!("I12: {key}.{place} on the server is {:?}, expected {:?}", record.get(place).map(Value::to_json), row[place]));
+                    return Err(format!(
+                        "I12: {key}.{place} on the server is {:?}, expected {:?}",
+                        record.get(place).map(Value::to_json),
+                        row[place]
+                    ));
                 }
             }
         }

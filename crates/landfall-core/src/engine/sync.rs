@@ -419,7 +419,14 @@ impl Engine {
             let id = self.next_number();
             if let Some(run) = &mut self.sync {
                 let state = SlotState::Done;
-                run.slots.push(Slot { id, operation: Operation::Update, uids: Vec::new(), state, outcomes, events: Vec::new() });
+                run.slots.push(Slot {
+                    id,
+                    operation: Operation::Update,
+                    uids: Vec::new(),
+                    state,
+                    outcomes,
+                    events: Vec::new(),
+                });
             }
             let mut steps = self.open_gate();
             steps.extend(self.try_finish());
@@ -560,9 +567,8 @@ impl Engine {
                 }
             })
             .collect();
-        let models = parcel
-            .batch
-            .then(|| self.options.schema.serialize(rows.iter().map(|row| row.record.clone()).collect()));
+        let models =
+            parcel.batch.then(|| self.options.schema.serialize(rows.iter().map(|row| row.record.clone()).collect()));
         Request {
             operation: parcel.operation,
             params: Record::new(),
