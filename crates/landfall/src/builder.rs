@@ -337,17 +337,12 @@ impl<T: Row> Builder<T> {
         options.offers = Offers::from_fn(|operation: Operation| transport.offers(operation));
         let clock = self.clock.unwrap_or_else(|| Arc::new(now));
         let env = Environment::new(move || clock(), random);
-<<<<<<< HEAD
         let mut engine = Engine::new(options, env);
         if self.connectivity.as_ref().is_some_and(|connectivity| !connectivity.is_online()) {
             // Known before the first request; nobody waits for it.
             drop(engine.set_online(0, false));
         }
         let shared = Arc::new(Shared::new(engine, transport, storage, self.offline_on_failure, self.retries));
-=======
-        let shared =
-            Arc::new(Shared::new(Engine::new(options, env), transport, storage, self.offline_on_failure, self.retries));
->>>>>>> 2bbbe0e (Format)
         let (sender, inbox) = mpsc::unbounded_channel();
         let task = Driver::new(Arc::clone(&shared), inbox).run();
         drop(handle.spawn(task));

@@ -445,10 +445,10 @@ impl Engine {
     fn parcels(&self, send: &[(ChangeKind, Uid)]) -> Vec<Parcel> {
         let these = |kind: ChangeKind| send.iter().filter(move |(k, _)| *k == kind).map(|(_, uid)| *uid);
         let company = |uid: Uid| {
-            let sent = self.change(uid)?.sent.as_ref()?;
-            Some((sent.batch?, sent.place))
+            let frozen = self.change(uid)?.sent.as_ref()?;
+            Some((frozen.batch?, frozen.place))
         };
-        let submit = self.options.batch && self.options.offers.contains(Operation::Submit);
+        let at_once = self.options.batch && self.options.offers.contains(Operation::Submit);
         let mut out = Vec::new();
         // Bodies whose outcome is unknown travel again in the company and in the order they had: alone, or together.
         let mut by_batch: Vec<(u64, Parcel)> = Vec::new();
@@ -458,18 +458,18 @@ impl Engine {
                     out.push(Parcel { operation: kind.into(), uids: vec![uid], batch: false });
                     continue;
                 };
-                let operation = if submit { Operation::Submit } else { kind.into() };
+                let operation = if at_once { Operation::Submit } else { kind.into() };
                 match by_batch.iter_mut().find(|(known, parcel)| *known == batch && parcel.operation == operation) {
                     Some((_, parcel)) => parcel.uids.push(uid),
                     None => by_batch.push((batch, Parcel { operation, uids: vec![uid], batch: true })),
                 }
             }
-            if !submit {
+            if !at_once {
                 out.extend(by_batch.drain(..).map(|(_, parcel)| parcel));
             }
         }
         out.extend(by_batch.into_iter().map(|(_, parcel)| parcel));
-        if submit && out.is_empty() {
+        if at_once && out.is_empty() {
             // A submit of nothing is sent all the same, as in Kendo.
             out.push(Parcel { operation: Operation::Submit, uids: Vec::new(), batch: true });
         }
