@@ -83,11 +83,11 @@ impl Arguments {
             own: None,
             url: String::new(),
             headers: Vec::new(),
-            timeout: Duration::from_millis(3000),
+            timeout: Duration::from_secs(3),
             max_body: 8_388_608,
             retries: 2,
             backoff: Duration::from_millis(50),
-            max_retry_after: Duration::from_millis(2000),
+            max_retry_after: Duration::from_secs(2),
             batch: false,
             verbose: false,
         };

@@ -137,6 +137,7 @@ fn ready(source: &DataSource) {
     output::line(&format!("ready {} {pending}", rows.len() - gone));
 }
 
+#[allow(clippy::future_not_send, reason = "it stays on the main thread, with standard input")]
 pub(crate) async fn run(arguments: &Arguments) -> End {
     let source = match open::open(arguments).await {
         Ok(source) => source,

@@ -1,7 +1,7 @@
 //! What the program prints: lines, and the kinds of errors.
 
 use landfall::{DataSource, Error, ErrorKind, Record, Uid, Value};
-use std::{collections::HashMap, io::Write};
+use std::{collections::HashMap, fmt::Write as _, io::Write};
 
 use super::End;
 
@@ -96,8 +96,8 @@ pub(crate) fn dump(source: &DataSource) {
     let rows = rows(source);
     let mut text = String::new();
     for (state, record) in &rows {
-        text.push_str(&format!("row {state} {} {}\n", key_of(record), record.to_json()));
+        let _infallible = writeln!(text, "row {state} {} {}", key_of(record), record.to_json());
     }
-    text.push_str(&format!("end {}", rows.len()));
+    let _infallible = write!(text, "end {}", rows.len());
     line(&text);
 }

@@ -2,7 +2,7 @@
 
 use landfall::{DataSource, Record, Value};
 
-/// Numbers from a seed (SplitMix64).
+/// Numbers from a seed (`SplitMix64`).
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(u64);
 

@@ -67,7 +67,6 @@ impl Client {
         self.steps.extend(steps);
         while let Some(step) = self.steps.pop_front() {
             match step {
-                Step::Emit(_) => {}
                 Step::EmitThen(_, then) | Step::Run(then) => {
                     let mut more = self.engine.resume(then, false);
                     more.extend(std::mem::take(&mut self.steps));
@@ -104,9 +103,10 @@ impl Client {
             None => return,
             Some(Call::Load(then)) => self.engine.loaded(then, Ok(store.clone())),
             Some(Call::Commit(delta, then)) => {
-                let result = match fails {
-                    Some(error) => Err(error),
-                    None => {
+                let result = if let Some(error) = fails {
+                    Err(error)
+                } else {
+                    {
                         let mut delta = delta;
                         if self.engine.revision() != store.revision {
                             delta = self.engine.stale(Ok(store.clone())).unwrap();

@@ -1,4 +1,4 @@
-//! Numbers from a seed (SplitMix64).
+//! Numbers from a seed (`SplitMix64`).
 
 pub(crate) struct Dice(u64);
 

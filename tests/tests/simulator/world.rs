@@ -73,6 +73,9 @@ impl History {
 /// `exists`, `a`, `b` of one row.
 type Model = BTreeMap<String, BTreeMap<&'static str, History>>;
 
+/// The last write to each place at some moment.
+type Cover = Vec<(String, &'static str, i64)>;
+
 pub(crate) struct World {
     dice: Dice,
     talk: bool,
@@ -81,7 +84,7 @@ pub(crate) struct World {
     server: Server,
     model: Model,
     /// Syncs under way, with how much of each history they cover.
-    covers: Vec<(u64, Vec<(String, &'static str, i64)>)>,
+    covers: Vec<(u64, Cover)>,
     late: Vec<Request>,
     tally: Tally,
     counter: i64,
@@ -156,7 +159,8 @@ impl World {
         }
         self.finish()?;
         self.tally.requests += self.client.sent;
-        let store: String = self.store.rows.iter().map(|row| format!("{}{:?}", row.record, row.change)).collect();
+        let rows: Vec<String> = self.store.rows.iter().map(|row| format!("{}{:?}", row.record, row.change)).collect();
+        let store = rows.concat();
         for byte in store.bytes() {
             self.note(u64::from(byte));
         }

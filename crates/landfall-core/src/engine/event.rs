@@ -89,7 +89,7 @@ pub struct Event {
     /// Of errors: what went wrong.
     pub error: Option<Error>,
     /// Of outcomes: the change and how it fared.
-    pub outcome: Option<ChangeOutcome>,
+    pub outcome: Option<Box<ChangeOutcome>>,
     /// Pairs the start and the end of one request (Q61).
     pub request: Option<u64>,
     prevented: AtomicBool,

@@ -655,7 +655,7 @@ impl Engine {
             for outcome in slot.outcomes.iter().filter(|_| watch) {
                 let mut event = Event::new(EventKind::Outcome).operation(outcome.kind.into());
                 event.error = outcome.result.as_ref().err().cloned();
-                event.outcome = Some(outcome.clone());
+                event.outcome = Some(Box::new(outcome.clone()));
                 steps.push_back(Step::Emit(event));
             }
         }

@@ -1,0 +1,448 @@
+//! The program `torture` as a process: killed at any moment, while it edits and while it syncs; two at once; damaged files.
+//!
+//! `LANDFALL_KILLS=n` sets how often each storage is killed while it edits, and half as often while it syncs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests may stop at the first surprise"
+)]
+#![forbid(unsafe_code)]
+
+use landfall::{Record, Value};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::{Arc, Mutex, atomic::AtomicU64, atomic::Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+const STORAGES: [&str; 2] = ["file", "sqlite"];
+
+fn kills() -> u64 {
+    std::env::var("LANDFALL_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(40)
+}
+
+/// A number that differs from call to call; moments of kills need no seed.
+fn any(limit: u64) -> u64 {
+    static STATE: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    let n = STATE.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed).wrapping_add(u64::from(now));
+    let n = (n ^ (n >> 31)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (n >> 33) % limit.max(1)
+}
+
+fn torture(mode: &str, storage: &str, dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_torture"));
+    command.arg(mode).args(["--storage", storage]).arg("--dir").arg(dir).stdin(Stdio::null());
+    command
+}
+
+type Rows = BTreeMap<String, (String, Record)>;
+
+/// The dump at the end of an output; panics when it is not whole.
+fn dump(text: &str) -> Rows {
+    let mut rows = Rows::new();
+    let mut whole = false;
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("row ") {
+            let mut parts = rest.splitn(3, ' ');
+            let (state, _, record) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+            let record = Record::from_json(record).unwrap();
+            let key = record.get("key").and_then(Value::as_str).unwrap().to_owned();
+            assert!(rows.insert(key.clone(), (state.to_owned(), record)).is_none(), "{key} is there twice:\n{text}");
+        } else if let Some(count) = line.strip_prefix("end ") {
+            assert_eq!(count.parse::<usize>().unwrap(), rows.len());
+            whole = true;
+        }
+    }
+    assert!(whole, "no whole dump:\n{text}");
+    rows
+}
+
+fn verify(storage: &str, dir: &Path) -> Rows {
+    let out = torture("verify", storage, dir).output().unwrap();
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stdout));
+    dump(&String::from_utf8(out.stdout).unwrap())
+}
+
+/// What the rows must be after a command.
+#[derive(Clone, Default, PartialEq, Debug)]
+struct Expected(BTreeMap<String, Record>);
+
+impl Expected {
+    fn apply(&mut self, command: &Record) {
+        let text = |name: &str| command.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let key = text("key");
+        match text("op").as_str() {
+            "add" => {
+                self.0.insert(key, command.get("row").and_then(Value::as_object).unwrap().clone());
+            }
+            "set" => {
+                self.0.get_mut(&key).unwrap().set(text("field"), command.get("value").unwrap().clone());
+            }
+            "remove" => {
+                self.0.remove(&key);
+            }
+            "batch" => {
+                for op in command.get("ops").and_then(Value::as_array).unwrap() {
+                    self.apply(op.as_object().unwrap());
+                }
+            }
+            other => panic!("{other}"),
+        }
+    }
+
+    fn is(&self, found: &Rows) -> bool {
+        let found: BTreeMap<&String, Record> = found
+            .iter()
+            .filter(|(_, (state, _))| state != "destroy")
+            .map(|(key, (_, record))| (key, plain(record)))
+            .collect();
+        found.len() == self.0.len() && self.0.iter().all(|(key, record)| found.get(key) == Some(&plain(record)))
+    }
+}
+
+/// Without the id, members sorted.
+fn plain(record: &Record) -> Record {
+    let members: BTreeMap<&str, &Value> = record.iter().filter(|(name, _)| *name != "id").collect();
+    members.into_iter().map(|(name, value)| (name, value.clone())).collect()
+}
+
+/// Edits in a process that is killed at a random moment, again and again; after each kill the store holds what was
+/// acknowledged, and the command under way as a whole or not at all.
+#[test]
+fn a_process_killed_while_it_edits_loses_nothing() {
+    for storage in STORAGES {
+        let dir = tempfile::tempdir().unwrap();
+        let mut certain = Expected::default();
+        let mut acks = 0;
+        for round in 0..kills() {
+            // Removed rows linger as removals; a fresh place now and then keeps rounds short.
+            let mut child = torture("run", storage, dir.path())
+                .args(["--seed", &(round + 1).to_string(), "--ops", "100000"])
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut out = BufReader::new(child.stdout.take().unwrap());
+            let mut line = String::new();
+            out.read_line(&mut line).unwrap();
+            assert!(line.starts_with("ready "), "{line}");
+            let pid = Arc::new(Mutex::new(child));
+            let killer = Arc::clone(&pid);
+            let thread = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_micros(any(60_000)));
+                killer.lock().unwrap().kill().unwrap();
+            });
+            let mut rest = Vec::new();
+            out.read_to_end(&mut rest).unwrap();
+            thread.join().unwrap();
+            pid.lock().unwrap().wait().unwrap();
+            let rest = String::from_utf8_lossy(&rest);
+            let whole = rest.rfind('\n').map_or("", |end| &rest[..end]);
+            let mut under_way = None;
+            let mut loaded = false;
+            for line in whole.lines() {
+                if let Some(command) = line.strip_prefix("try ") {
+                    let command = Record::from_json(command).unwrap();
+                    loaded |= command.get("op").and_then(Value::as_str) == Some("load");
+                    under_way = Some(command);
+                } else if line.starts_with("ack ") && !loaded {
+                    certain.apply(&under_way.take().unwrap());
+                    acks += 1;
+                } else if line.starts_with("err ") && !loaded {
+                    // An edit that could not be made, such as of a row that an earlier refused command was to add.
+                    assert!(line.contains(" invalid "), "{line}");
+                    under_way = None;
+                }
+                if loaded {
+                    break;
+                }
+            }
+            let found = verify(storage, dir.path());
+            if loaded {
+                // What a load leaves is not modelled here; only that the store is whole.
+                certain.0 = found
+                    .iter()
+                    .filter(|(_, (state, _))| state != "destroy")
+                    .map(|(key, (_, record))| (key.clone(), record.clone()))
+                    .collect();
+                continue;
+            }
+            let mut perhaps = certain.clone();
+            if let Some(command) = &under_way {
+                perhaps.apply(command);
+            }
+            assert!(
+                certain.is(&found) || perhaps.is(&found),
+                "{storage}, round {round}\nexpected {certain:?}\nor after {under_way:?}\nfound {found:?}"
+            );
+            if perhaps.is(&found) {
+                certain = perhaps;
+            }
+        }
+        eprintln!("{storage}: {} kills while editing, {acks} acks, 0 lost", kills());
+    }
+}
+
+/// A service that honours keys, over plain sockets; slow enough to be interrupted.
+#[derive(Default)]
+struct Service {
+    rows: BTreeMap<i64, Record>,
+    memory: HashMap<String, (String, Vec<u8>)>,
+    problems: Vec<String>,
+    requests: u64,
+}
+
+impl Service {
+    fn answer(&mut self, path: &str, key: Option<&str>, body: &str) -> (u16, Vec<u8>) {
+        self.requests += 1;
+        if path.ends_with("/read") {
+            return (200, Value::array(self.rows.values().cloned().map(Value::from)).to_json().into_bytes());
+        }
+        let Some(key) = key else {
+            self.problems.push("a write without a key".to_owned());
+            return (400, Vec::new());
+        };
+        let whole = format!("{path} {body}");
+        if let Some((known, answer)) = self.memory.get(key) {
+            if *known != whole {
+                self.problems.push(format!("key {key} with {known} and with {whole}"));
+                return (422, Vec::new());
+            }
+            return (200, answer.clone());
+        }
+        let mut row = Record::from_json(body).unwrap();
+        let name = row.get("key").cloned().unwrap_or_default();
+        let id = row.get("id").and_then(Value::as_i64).unwrap_or(0);
+        let answer = if path.ends_with("/create") {
+            if self.rows.values().any(|other| other.get("key") == Some(&name)) {
+                self.problems.push(format!("{} was created twice", name.to_json()));
+            }
+            let id = i64::try_from(self.memory.len()).unwrap() + 1000;
+            row.set("id", id);
+            self.rows.insert(id, row.clone());
+            row.to_json()
+        } else if path.ends_with("/update") {
+            if self.rows.insert(id, row.clone()).is_none() {
+                self.problems.push(format!("update of {} before its create", name.to_json()));
+            }
+            row.to_json()
+        } else {
+            if self.rows.remove(&id).is_none() {
+                self.problems.push(format!("removal of {} before its create", name.to_json()));
+            }
+            "{}".to_owned()
+        };
+        self.memory.insert(key.to_owned(), (whole, answer.clone().into_bytes()));
+        (200, answer.into_bytes())
+    }
+}
+
+fn serve(service: Arc<Mutex<Service>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/api", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let service = Arc::clone(&service);
+            std::thread::spawn(move || drop(talk(stream, &service)));
+        }
+    });
+    url
+}
+
+fn talk(stream: TcpStream, service: &Mutex<Service>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut stream = stream;
+    loop {
+        let mut first = String::new();
+        if reader.read_line(&mut first)? == 0 {
+            return Ok(());
+        }
+        let (mut key, mut length) = (None, 0);
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            let line = line.trim_end();
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(": ").unwrap_or((line, ""));
+            match name.to_ascii_lowercase().as_str() {
+                "idempotency-key" => key = Some(value.to_owned()),
+                "content-length" => length = value.parse().unwrap(),
+                _ => {}
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
+        std::thread::sleep(Duration::from_micros(any(3000)));
+        let (status, answer) = service.lock().unwrap().answer(&path, key.as_deref(), &String::from_utf8(body).unwrap());
+        std::thread::sleep(Duration::from_micros(any(3000)));
+        // One answer in ten is lost.
+        if any(10) == 0 {
+            return Ok(());
+        }
+        write!(
+            stream,
+            "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            answer.len()
+        )?;
+        stream.write_all(&answer)?;
+    }
+}
+
+fn done(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// Edits, then a sync that is killed, again and again; nothing is created twice, nothing is lost, and in the end both
+/// sides hold the same.
+#[test]
+fn a_process_killed_while_it_syncs_neither_repeats_nor_loses() {
+    for storage in STORAGES {
+        let dir = tempfile::tempdir().unwrap();
+        let service = Arc::new(Mutex::new(Service::default()));
+        let url = serve(Arc::clone(&service));
+        for round in 0..kills() / 2 {
+            let run = torture("run", storage, dir.path())
+                .args(["--seed", &(1000 + round).to_string(), "--ops", "12"])
+                .output()
+                .unwrap();
+            assert_eq!(run.status.code(), Some(0), "{}", done(&run));
+            let mut child =
+                torture("sync", storage, dir.path()).args(["--url", &url]).stdout(Stdio::null()).spawn().unwrap();
+            std::thread::sleep(Duration::from_micros(any(80_000)));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            verify(storage, dir.path());
+            let problems = service.lock().unwrap().problems.clone();
+            // Loaded rows were never on this server, so an update of one is no surprise.
+            let problems: Vec<_> = problems.into_iter().filter(|problem| !problem.contains("\"base-")).collect();
+            assert!(problems.is_empty(), "{storage}, round {round}: {problems:?}");
+        }
+        let mut last = None;
+        for _ in 0..12 {
+            let out = torture("sync", storage, dir.path()).args(["--url", &url, "--retries", "5"]).output().unwrap();
+            let text = done(&out);
+            if out.status.code() == Some(0) {
+                last = Some(text);
+                break;
+            }
+            assert_eq!(out.status.code(), Some(4), "{text}");
+        }
+        let synced = dump(&last.expect("the faults are rare enough"));
+        assert!(synced.values().all(|(state, _)| state == "clean"), "{synced:?}");
+        // A load drops clean rows that it does not name; a read brings them back.
+        let read = torture("read", storage, dir.path()).args(["--url", &url, "--retries", "9"]).output().unwrap();
+        let ours = dump(&done(&read));
+        assert_eq!(read.status.code(), Some(0), "{}", done(&read));
+        for key in synced.keys().filter(|key| !key.starts_with("base-")) {
+            assert!(ours.contains_key(key), "{storage}: {key} was synced and the service does not have it");
+        }
+        let service = service.lock().unwrap();
+        let theirs: BTreeMap<String, Record> = service
+            .rows
+            .values()
+            .map(|row| (row.get("key").and_then(Value::as_str).unwrap().to_owned(), plain(row)))
+            .collect();
+        for (key, row) in &theirs {
+            assert_eq!(ours.get(key).map(|(_, record)| plain(record)).as_ref(), Some(row), "{storage}: {key}");
+        }
+        let made_here = ours.keys().filter(|key| !key.starts_with("base-")).count();
+        assert_eq!(theirs.keys().filter(|key| !key.starts_with("base-")).count(), made_here, "{storage}");
+        eprintln!(
+            "{storage}: {} kills while syncing, {} requests, 0 duplicates, 0 lost",
+            kills() / 2,
+            service.requests
+        );
+    }
+}
+
+/// Two processes on one store: the second is refused, or both keep what they acknowledged.
+#[test]
+fn two_processes_on_one_store_lose_nothing() {
+    for storage in STORAGES {
+        for _ in 0..kills() / 10 {
+            let dir = tempfile::tempdir().unwrap();
+            drop(verify(storage, dir.path()));
+            let start = |name: &str| {
+                let mut child =
+                    torture("run", storage, dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+                let mut input = child.stdin.take().unwrap();
+                for n in 0..10 {
+                    let line =
+                        format!(r#"{{"seq":{n},"op":"add","key":"{name}{n}","row":{{"key":"{name}{n}","v":{n}}}}}"#);
+                    if writeln!(input, "{line}").is_err() {
+                        break;
+                    }
+                }
+                (child, input)
+            };
+            let (one, two) = (start("a"), start("b"));
+            drop((one.1, two.1));
+            let (one, two) = (one.0.wait_with_output().unwrap(), two.0.wait_with_output().unwrap());
+            let found = verify(storage, dir.path());
+            let mut worked = 0;
+            for out in [&one, &two] {
+                match out.status.code() {
+                    Some(0) => worked += 1,
+                    Some(5) => assert!(done(out).starts_with("err open locked"), "{}", done(out)),
+                    other => panic!("{other:?} {}", done(out)),
+                }
+                for line in done(out).lines().filter(|line| line.starts_with("ack ")) {
+                    let key = line.split(' ').nth(2).unwrap();
+                    assert!(found.contains_key(key), "{storage}: {key} was acknowledged and is gone");
+                }
+            }
+            assert!(worked > 0);
+        }
+    }
+}
+
+/// A small state with one byte changed, or cut: a typed error that keeps the bytes, or a state that was acknowledged.
+#[test]
+fn a_damaged_file_is_reported_or_an_older_state() {
+    for (storage, name) in [("file", "torture.jsonl"), ("sqlite", "landfall.sqlite")] {
+        let dir = tempfile::tempdir().unwrap();
+        let run = torture("run", storage, dir.path()).args(["--seed", "7", "--ops", "6"]).output().unwrap();
+        assert_eq!(run.status.code(), Some(0));
+        let bytes = std::fs::read(dir.path().join(name)).unwrap();
+        let whole = verify(storage, dir.path());
+        for at in 0..kills() {
+            let place = usize::try_from(any(bytes.len() as u64)).unwrap();
+            let mut broken = bytes.clone();
+            if at % 4 == 0 {
+                broken.truncate(place);
+            } else {
+                broken[place] ^= 1 << any(8);
+            }
+            let other = tempfile::tempdir().unwrap();
+            std::fs::write(other.path().join(name), &broken).unwrap();
+            let out = torture("verify", storage, other.path()).output().unwrap();
+            let text = done(&out);
+            match out.status.code() {
+                Some(0) => {
+                    let found = dump(&text);
+                    assert!(found.len() <= whole.len() + 1, "{text}");
+                    assert!(!found.is_empty() || storage == "file", "{storage}: empty after damage at {place}");
+                }
+                Some(3) => {
+                    assert!(text.starts_with("err open corrupt"), "{text}");
+                    let kept = std::fs::read(other.path().join(name)).unwrap();
+                    assert_eq!(kept.len(), broken.len(), "{storage}: the damaged bytes are kept");
+                }
+                code => panic!(
+                    "{storage}: {code:?} after damage at {place}: {text}{}",
+                    String::from_utf8_lossy(&out.stderr)
+                ),
+            }
+        }
+    }
+}
