@@ -86,6 +86,7 @@ impl Engine {
     /// `NotFound` for an unknown item, `Invalid` when the parent of a nested member is missing.
     pub fn set(&mut self, uid: Uid, field: &str, value: impl Into<Value>) -> Result<Steps> {
         let mut value = value.into();
+        self.options.schema.tick(self.env.now());
         if let Some(model) = self.options.schema.model() {
             if !model.editable(field) {
                 return Ok(Steps::new());

@@ -174,6 +174,7 @@ impl Engine {
 
     /// Goes on after a load.
     pub fn loaded(&mut self, then: Then, state: Result<StoredState>) -> Steps {
+        self.options.schema.tick(self.env.now());
         match then.0 {
             Cont::ReadLoadedOffline(run) => self.read_loaded(run, state),
             Cont::ReadReloaded(run) => match state {

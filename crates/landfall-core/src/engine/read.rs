@@ -173,6 +173,7 @@ impl Engine {
             self.deferred.push(Cont::ReadApply(run, Box::new(reply)));
             return Steps::new();
         }
+        self.options.schema.tick(self.env.now());
         let grouped = self.options.server_grouping && !self.state.group().is_empty();
         let answer = reply.and_then(|reply| {
             let header_total = reply.total;

@@ -815,6 +815,7 @@ impl Engine {
         delta: &mut Delta,
         outcomes: &mut Vec<ChangeOutcome>,
     ) -> Option<Error> {
+        self.options.schema.tick(self.env.now());
         let answer = match self.options.schema.write_answer(value) {
             Ok(answer) => answer,
             Err(error) => {

@@ -126,10 +126,11 @@ impl Wanted<'_> {
 }
 
 fn compare(operator: Operator, item: Operand<'_>, wanted: Operand<'_>, needle: &Finder<'_>) -> bool {
-    // Rows without a value are in no range (C26).
-    let ordered = |fits: fn(Ordering) -> bool| !item.is_missing() && relation(item, wanted).is_some_and(fits);
-    // No text, no match (C27). What is no text is spelled first (Q44).
-    let spelled = |fits: &dyn Fn(&[u8]) -> bool| !item.is_missing() && fits(item.to_text().as_bytes());
+    // Rows without a value are in no range (C26); null bounds none and is in no text (C27).
+    let both = !item.is_missing() && !wanted.is_missing();
+    let ordered = |fits: fn(Ordering) -> bool| both && relation(item, wanted).is_some_and(fits);
+    // What is no text is spelled first (Q44).
+    let spelled = |fits: &dyn Fn(&[u8]) -> bool| both && fits(item.to_text().as_bytes());
     let empty = matches!(item, Operand::Text(""));
     match operator {
         Operator::Eq => strictly_equal(item, wanted),

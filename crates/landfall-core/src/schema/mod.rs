@@ -198,6 +198,11 @@ impl Schema {
         &self.zone
     }
 
+    /// Tells what the clock says, for dates that leave out the day.
+    pub(crate) fn tick(&mut self, now: crate::Date) {
+        self.zone.tick(now);
+    }
+
     /// What a custom serialize function makes of the records of a batch.
     pub(crate) fn serialize(&self, records: Vec<Record>) -> Option<Value> {
         self.serialize.as_ref().map(|serialize| serialize(records))

@@ -9,11 +9,14 @@ type Rule = Arc<dyn Fn(i64) -> i32 + Send + Sync>;
 
 /// The zone of local times, and the instant that counts as now for texts that leave out the day or the year.
 ///
-/// Default: UTC, without a now; then such texts read as null.
+/// Default: UTC. Within a data source its clock says what now is, unless one is named; elsewhere such texts read as null
+/// without one.
 #[derive(Clone, Default)]
 pub struct Zone {
     rule: Option<Rule>,
     now: Option<Date>,
+    /// What the data source's clock said last; counts while no now is named.
+    clock: Option<Date>,
 }
 
 impl Zone {
@@ -30,7 +33,7 @@ impl Zone {
     /// A zone given by a rule: local milliseconds since 1970 (as if they were UTC) to the offset then, in seconds east
     /// of UTC.
     pub fn new(offset_seconds_at_local: impl Fn(i64) -> i32 + Send + Sync + 'static) -> Self {
-        Self { rule: Some(Arc::new(offset_seconds_at_local)), now: None }
+        Self { rule: Some(Arc::new(offset_seconds_at_local)), now: None, clock: None }
     }
 
     /// Names the instant that counts as now.
@@ -38,6 +41,11 @@ impl Zone {
     pub fn at(mut self, now: Date) -> Self {
         self.now = Some(now);
         self
+    }
+
+    /// Tells what the clock says.
+    pub(crate) fn tick(&mut self, now: Date) {
+        self.clock = Some(now);
     }
 
     /// The offset at a local time, in seconds east of UTC.
@@ -53,7 +61,7 @@ impl Zone {
 
     /// The local time of now, in milliseconds.
     pub(crate) fn local_now(&self) -> Option<i64> {
-        let millis = self.now?.millis();
+        let millis = self.now.or(self.clock)?.millis();
         // The rule is asked with the nearest local time known; exact but for the hour around a change of offset.
         let guess = millis.saturating_add(i64::from(self.offset_seconds_at_local(millis)) * 1000);
         Some(millis.saturating_add(i64::from(self.offset_seconds_at_local(guess)) * 1000))
@@ -62,6 +70,6 @@ impl Zone {
 
 impl fmt::Debug for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Zone").field("utc", &self.rule.is_none()).field("now", &self.now).finish()
+        f.debug_struct("Zone").field("utc", &self.rule.is_none()).field("now", &self.now).finish_non_exhaustive()
     }
 }
