@@ -27,11 +27,13 @@ impl Engine {
     /// None today.
     pub fn cancel_changes(&mut self) -> Result<Steps> {
         let mut delta = Delta::default();
+        let (mut came, mut went) = (0, 0);
         for Removed { row, mut change } in std::mem::take(&mut self.removed) {
             let (uid, order) = (row.uid, row.order);
             match self.back(uid, order, &mut change, &mut delta) {
                 Back::To(record) => {
                     self.table.put_back(Row { record, ..row });
+                    came += 1;
                     self.keep(uid, change, true);
                 }
                 Back::Gone => self.removed.push(Removed { row, change }),
@@ -52,10 +54,12 @@ impl Engine {
                 }
                 Back::Gone => {
                     if let Some((_, row)) = self.table.remove(uid) {
+                        went += 1;
                         self.removed.push(Removed { row, change });
                     }
                 }
                 Back::Never => {
+                    went += 1;
                     self.table.remove(uid);
                     if let Some(groups) = &mut self.groups {
                         groups::remove(groups, uid);
@@ -71,7 +75,7 @@ impl Engine {
         }
         self.rebuild_groups();
         self.ids = None;
-        self.total = self.pristine_total;
+        self.total = self.total.map(|total| (total + came).saturating_sub(went));
         self.touch();
         let mut steps = self.storage_steps(delta);
         let mut event = Event::new(EventKind::Change);

@@ -66,7 +66,6 @@ pub struct Engine {
     computed: Option<Computed>,
     aggregates: Record,
     total: Option<usize>,
-    pristine_total: Option<usize>,
     online: bool,
     /// The data came from the storage while offline: operations of the server are done here (C32).
     from_store: bool,
@@ -109,7 +108,6 @@ impl Engine {
             computed: None,
             aggregates: Record::new(),
             total: options.total,
-            pristine_total: None,
             online: true,
             from_store: false,
             reads: ReadQueue::default(),

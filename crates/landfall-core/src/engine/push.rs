@@ -40,7 +40,6 @@ impl Engine {
         if self.looks_new(&record) {
             self.overlay.insert(uid, Change { base: Some(record.clone()), looks_new: true, ..Change::default() });
         }
-        self.pristine_total = self.pristine_total.map(|total| total + 1);
         if !self.options.offline_storage {
             self.appended.push(uid);
         }
@@ -127,7 +126,6 @@ impl Engine {
                 last = Some(at);
                 items.insert(0, Item { uid, record: removed });
                 self.total = Some(self.current_total().saturating_sub(1));
-                self.pristine_total = self.pristine_total.map(|total| total.saturating_sub(1));
             }
             // Whatever was pending for it has no target any more.
             let gone: Vec<Uid> = self

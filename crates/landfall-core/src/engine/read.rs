@@ -350,7 +350,6 @@ impl Engine {
             }
         }
         self.total = Some(self.groups.as_ref().map_or(self.table.len(), Vec::len));
-        self.pristine_total = self.total;
         self.touch();
     }
 
@@ -384,7 +383,6 @@ impl Engine {
         self.groups = tree.map(|groups| with_identities(groups, &mut (first..)));
         self.pristine_groups.clone_from(&self.groups);
         self.table.load(records, first);
-        self.pristine_total = self.total;
         if !kept.is_empty() {
             self.lay_on_top(kept, whole);
         }
@@ -416,9 +414,6 @@ impl Engine {
     }
 
     fn lay_on_top(&mut self, kept: Vec<(Option<usize>, Removed)>, whole: bool) {
-        // Cancelling takes back what was not accepted offline; the total follows.
-        let stays = |change: &Change| change.accepted.as_ref().is_some_and(|accepted| accepted.offline.is_some());
-        let (mut more, mut less) = (0, 0);
         let mut creates = Vec::new();
         for (at, Removed { row, mut change }) in kept {
             // Drafts are dropped; what is accepted or on its way is what the row shows.
@@ -449,7 +444,6 @@ impl Engine {
             let fresh = id.as_ref().and_then(|id| self.find_id(id));
             match (fresh.and_then(|uid| self.table.get(uid).cloned()), kind) {
                 (Some(fresh), ChangeKind::Destroy) => {
-                    more += usize::from(!stays(&change));
                     self.forget(fresh.uid);
                     change.base = Some(fresh.record);
                     self.removed.push(Removed { row: Row { order: fresh.order, ..row }, change });
@@ -482,12 +476,10 @@ impl Engine {
         }
         creates.sort_by_key(|(at, _)| at.unwrap_or(usize::MAX));
         for (at, Removed { row, change }) in creates {
-            less += usize::from(!stays(&change));
             self.insert_row(at.unwrap_or(usize::MAX), row.uid, row.record);
             self.overlay.insert(row.uid, change);
             self.total = self.total.map(|total| total + 1);
         }
-        self.pristine_total = self.total.map(|total| (total + more).saturating_sub(less));
     }
 
     /// A create that was sent and not answered may be what the service shows already: one of the two is enough, and the

@@ -154,7 +154,7 @@ impl Engine {
             let tickets = self.undo(plan);
             return self.end_sync(tickets, &Err(error.during("sync")), Steps::new());
         }
-        self.settle_total();
+        self.settle_seen();
         self.touch();
         let mut event = Event::new(EventKind::Change);
         event.action = Some(Action::Sync);
@@ -1110,7 +1110,7 @@ impl Engine {
             .map(|outcome| Item { uid: outcome.uid, record: outcome.record.clone() })
             .collect();
         if report.is_success() || !done.is_empty() {
-            self.settle_total();
+            self.settle_seen();
             self.touch();
             let mut change = Event::new(EventKind::Change);
             change.action = Some(Action::Sync);
@@ -1124,14 +1124,11 @@ impl Engine {
         self.end_sync(run.tickets, &Ok(report), steps)
     }
 
-    /// The total that cancelling goes back to: without what is not accepted.
-    fn settle_total(&mut self) {
+    /// What is seen, and the groups that cancelling goes back to, are what the sync leaves behind.
+    fn settle_seen(&mut self) {
         self.settle_view();
         let offline = |change: &Change| change.accepted.as_ref().is_some_and(|accepted| accepted.offline.is_some());
-        let news = self.overlay.values().filter(|change| change.added && !offline(change)).count();
-        let gone = self.removed.iter().filter(|gone| !gone.change.is_new() && !offline(&gone.change)).count();
-        self.pristine_total = Some((self.current_total() + gone).saturating_sub(news));
-        if gone == 0 {
+        if self.removed.iter().all(|gone| gone.change.is_new() || offline(&gone.change)) {
             self.pristine_groups.clone_from(&self.groups);
         }
     }
