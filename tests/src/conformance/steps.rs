@@ -418,7 +418,9 @@ impl Subject {
         };
         put(out, "online", true, &|| source.is_online().into());
         put(out, "total", true, &|| source.total().into());
-        put(out, "page", paged, &|| query.page.into());
+        if shown.has("page") && paged {
+            out.put_some("page", query.page);
+        }
         put(out, "pageSize", paged, &|| query.take.into());
         put(out, "totalPages", paged, &|| source.total_pages().into());
         put(out, "hasChanges", true, &|| source.has_changes().into());

@@ -23,11 +23,31 @@ impl Engine {
         self.loaded = true;
         self.hidden = None;
         self.avoid(&restored);
-        self.lay_drafts_over(restored);
+        if self.fresh_rows {
+            self.lay_theirs_on_top(restored);
+        } else {
+            self.lay_drafts_over(restored);
+        }
         self.touch();
         self.snapshot_needed = false;
         self.meta_dirty = false;
         Ok(self.snapshot())
+    }
+
+    /// The rows here were read from the server just now and are newer than the stored ones: they stay, and of the other
+    /// program's state its pending changes go on top of them.
+    fn lay_theirs_on_top(&mut self, restored: Restored) {
+        let unknown = |uid: Uid| self.change(uid).is_none();
+        let rows = restored.rows.into_iter().enumerate().filter_map(|(at, (row, change))| {
+            let change = change.filter(|change| change.accepted.is_some() || change.sent.is_some())?;
+            unknown(row.uid).then_some((Some(at), Removed { row, change }))
+        });
+        let removed = restored.removed.into_iter().filter(|gone| unknown(gone.row.uid)).map(|gone| (None, gone));
+        let theirs: Vec<(Option<usize>, Removed)> = rows.chain(removed).collect();
+        if !theirs.is_empty() {
+            self.lay_on_top(theirs, !self.options.server_paging && !self.options.server_filtering);
+            self.rebuild_groups();
+        }
     }
 
     /// Shows a restored state with everything that was changed here on top of it.

@@ -28,11 +28,12 @@ impl Engine {
     pub fn cancel_changes(&mut self) -> Result<Steps> {
         let mut delta = Delta::default();
         let (mut came, mut went) = (0, 0);
+        let mut back = Vec::new();
         for Removed { row, mut change } in std::mem::take(&mut self.removed) {
             let (uid, order) = (row.uid, row.order);
             match self.back(uid, order, &mut change, &mut delta) {
                 Back::To(record) => {
-                    self.table.put_back(Row { record, ..row });
+                    back.push(Row { record, ..row });
                     came += 1;
                     self.keep(uid, change, true);
                 }
@@ -67,6 +68,7 @@ impl Engine {
                 }
             }
         }
+        self.table.put_back(back);
         for uid in std::mem::take(&mut self.appended) {
             self.table.move_to_end(uid);
         }
@@ -77,11 +79,12 @@ impl Engine {
         self.ids = None;
         self.total = self.total.map(|total| (total + came).saturating_sub(went));
         self.touch();
+        self.sort_in_place();
         let mut steps = self.storage_steps(delta);
         let mut event = Event::new(EventKind::Change);
         event.items = self.view_items();
         steps.push_back(Step::Emit(event));
-        if self.groups.is_some() {
+        if self.groups_on_server() {
             // The server's grouping may have moved on (R4.36).
             let params = Record::new();
             steps.extend(self.read(0, &params));
@@ -96,6 +99,10 @@ impl Engine {
     pub fn cancel_changes_of(&mut self, uid: Uid) -> Result<Steps> {
         if self.table.get(uid).is_none() {
             return Ok(Steps::new());
+        }
+        if self.options.schema.model().is_none() {
+            // Without a model there are no changes of a single item: all are cancelled (R4.22).
+            return self.cancel_changes();
         }
         let Some(mut change) = self.overlay.remove(&uid) else { return Ok(Steps::new()) };
         self.settle_view();

@@ -25,6 +25,8 @@ impl Engine {
     pub fn insert(&mut self, index: usize, record: Record) -> Result<(Uid, Steps)> {
         let record = self.wrap(record);
         let (uid, at, revived) = self.place(index, record);
+        // The event tells the place that was asked for, also one beyond the end (R4.10).
+        let at = if index == usize::MAX { at } else { index };
         if !revived {
             let added = self.options.schema.model().is_some();
             self.overlay.insert(uid, Change { added, draft: true, ..Change::default() });
@@ -200,6 +202,7 @@ impl Engine {
         if self.options.auto_sync && !self.pushing {
             return self.auto_sync();
         }
+        self.sort_in_place();
         let mut event = Event::new(EventKind::Change);
         event.action = Some(action);
         // Among server groups the change bubbles up through the groups' items, as Kendo reports it.

@@ -54,6 +54,20 @@ impl Shown {
     }
 }
 
+/// The top groups of a server as rows.
+struct Heads<'g>(&'g [GroupNode]);
+
+impl crate::Rows for Heads<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn record(&self, index: usize) -> &Record {
+        static NONE: std::sync::LazyLock<Record> = std::sync::LazyLock::new(Record::new);
+        self.0.get(index).map_or(&NONE, |group| &group.head)
+    }
+}
+
 /// The view as last computed.
 #[derive(Debug)]
 pub(crate) struct Computed {
@@ -69,6 +83,13 @@ impl Engine {
     /// Computes the view now, so that a change that Kendo does not show stays unseen until the next step.
     pub(crate) fn settle_view(&mut self) {
         self.ensure_view(false);
+    }
+
+    /// With `in_place_sort` the data itself follows every change at once (R7.1).
+    pub(crate) fn sort_in_place(&mut self) {
+        if self.options.in_place_sort {
+            self.settle_view();
+        }
     }
 
     fn local_query(&self) -> Query {
@@ -96,7 +117,8 @@ impl Engine {
             return;
         }
         let mut query = self.local_query();
-        if self.options.in_place_sort && !(query.sort.is_empty() && query.group.is_empty()) {
+        let grouped = self.groups.is_some() && self.options.server_grouping && !self.state.group().is_empty();
+        if self.options.in_place_sort && !grouped && !(query.sort.is_empty() && query.group.is_empty()) {
             let by_group = query.group.iter().filter(|group| group.compare.is_none());
             let by_group = by_group.map(|group| Sort::new(group.field.clone(), group.dir));
             let sort = Query { sort: by_group.chain(query.sort.iter().cloned()).collect(), ..Query::default() };
@@ -108,17 +130,22 @@ impl Engine {
             }
             query.sort.clear();
         }
-        if self.groups.is_some() && self.options.server_grouping && !self.state.group().is_empty() {
+        if grouped {
             self.compute_groups(&query);
         } else {
             let processed = crate::process(&self.table, &query);
             self.set_filter_total(processed.total, default_total);
             self.computed = Some(Computed { view: processed.view });
+            self.gathered = self.gather(&self.table, &query);
         }
-        if !self.options.server_aggregates || self.from_store {
-            self.aggregates =
-                crate::aggregates(&self.table, query.filter.as_ref(), query.locale.as_deref(), self.state.aggregate());
+    }
+
+    /// The aggregates over these rows (R7.62); what the server said where it aggregates.
+    fn gather(&self, rows: &dyn crate::Rows, query: &Query) -> Option<Record> {
+        if self.options.server_aggregates && !self.from_store {
+            return self.gathered.clone();
         }
+        crate::query::some_aggregates(rows, query.filter.as_ref(), query.locale.as_deref(), self.state.aggregate())
     }
 
     fn set_filter_total(&mut self, total: Option<usize>, default_total: bool) {
@@ -131,20 +158,26 @@ impl Engine {
         }
     }
 
-    /// The view of server groups: the groups themselves, paged as a whole where paging is local.
+    /// The view of server groups. What is left to do here treats the groups as the rows, as Kendo does: filter, order,
+    /// pages and aggregates see the members of the top groups, not the rows inside.
     fn compute_groups(&mut self, query: &Query) {
         let Some(groups) = self.groups.as_mut() else { return };
         super::groups::prune(groups);
         let positions = |uid: Uid| self.table.position(uid).and_then(|at| u32::try_from(at).ok());
-        let all: Vec<ViewGroup> = groups.iter().map(|group| group.shown(&positions)).collect();
-        let count = all.len();
-        let view = match (query.skip, query.take) {
-            (Some(skip), Some(take)) => all.into_iter().skip(skip).take(take).collect(),
-            _ => all,
+        let heads = Heads(groups);
+        let processed = crate::process(&heads, query);
+        let gathered = self.gather(&Heads(self.groups.as_deref().unwrap_or_default()), query);
+        let shown = match &processed.view {
+            View::Rows(places) => places
+                .iter()
+                .filter_map(|at| self.groups.as_ref()?.get(usize::try_from(*at).ok()?))
+                .map(|group| group.shown(&positions))
+                .collect(),
+            View::Groups(_) => Vec::new(),
         };
-        let total = (query.skip.is_some() && query.take.is_some()).then_some(count);
-        self.set_filter_total(total, false);
-        self.computed = Some(Computed { view: View::Groups(view) });
+        self.gathered = gathered;
+        self.set_filter_total(processed.total, false);
+        self.computed = Some(Computed { view: View::Groups(shown) });
     }
 
     /// What the data source shows now.
@@ -213,10 +246,11 @@ impl Engine {
     /// Aggregates over all rows that pass the filter, by field and function (R7.62).
     pub fn aggregates(&mut self) -> &Record {
         self.ensure_view(false);
-        if self.aggregates.is_empty() && !self.state.aggregate().is_empty() {
-            // A server that answered none: as for no rows (R7.62).
-            self.aggregates = crate::aggregates(&super::table::Table::default(), None, None, self.state.aggregate());
-        }
+        // No result at all shows 0 for what is asked for now.
+        self.aggregates = match self.gathered.as_ref().filter(|gathered| !gathered.is_empty()) {
+            Some(gathered) => gathered.clone(),
+            None => crate::query::no_aggregates(self.state.aggregate()),
+        };
         &self.aggregates
     }
 

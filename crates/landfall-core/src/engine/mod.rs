@@ -64,6 +64,9 @@ pub struct Engine {
     /// The tree that cancelling goes back to.
     pristine_groups: Option<Vec<GroupNode>>,
     computed: Option<Computed>,
+    /// The aggregates as last computed or answered; none when there is nothing to aggregate.
+    gathered: Option<Record>,
+    /// What is shown of them.
     aggregates: Record,
     total: Option<usize>,
     online: bool,
@@ -79,6 +82,8 @@ pub struct Engine {
     hidden: Option<Restored>,
     revision: Revision,
     snapshot_needed: bool,
+    /// The rows were read from the server and are not stored yet.
+    fresh_rows: bool,
     meta_dirty: bool,
     /// How many commits were handed out, to notice those that happened since a load.
     commits: u64,
@@ -106,6 +111,7 @@ impl Engine {
             groups: None,
             pristine_groups: None,
             computed: None,
+            gathered: None,
             aggregates: Record::new(),
             total: options.total,
             online: true,
@@ -119,6 +125,7 @@ impl Engine {
             hidden: None,
             revision: 0,
             snapshot_needed: false,
+            fresh_rows: false,
             meta_dirty: false,
             commits: 0,
             watch: false,
@@ -188,6 +195,7 @@ impl Engine {
     /// [`stale`](Self::stale) instead.
     pub fn committed(&mut self, then: Then, result: Result<Revision>) -> Steps {
         let stored = result.map(|revision| self.revision = revision);
+        self.fresh_rows &= stored.is_err();
         match then.0 {
             Cont::ReadDone(run) => self.read_done(run, &stored),
             Cont::SyncAccepted(plan) => self.sync_accepted(*plan, stored),
@@ -339,10 +347,13 @@ impl Engine {
         let mut steps = Steps::from([Step::Emit(Event::new(EventKind::Reset))]);
         self.replace_rows(records);
         self.snapshot_needed = self.options.offline_storage;
+        // Stored as given, before a sort in place (R4.32).
+        let commit = self.commit(Delta::default(), Cont::Stored(Some(ticket)));
+        self.sort_in_place();
         let mut change = Event::new(EventKind::Change);
         change.items = self.view_items();
         steps.push_back(Step::Emit(change));
-        match self.commit(Delta::default(), Cont::Stored(Some(ticket))) {
+        match commit {
             Some(step) => steps.push_back(step),
             None => steps.push_back(Step::Settle(ticket, Ok(Settled::Done))),
         }

@@ -37,6 +37,7 @@ impl Engine {
         let record = self.wrap(record);
         let uid = self.next_uid();
         let at = self.insert_row(index, uid, record.clone());
+        let at = if index >= usize::MAX - u32::MAX as usize { at } else { index };
         if self.looks_new(&record) {
             self.overlay.insert(uid, Change { base: Some(record.clone()), looks_new: true, ..Change::default() });
         }

@@ -202,7 +202,7 @@ impl Engine {
             self.state.page_size = Some(self.options.page_size.filter(|given| *given > total).unwrap_or(total));
         }
         if self.options.server_aggregates {
-            self.aggregates = answer.aggregates.clone().unwrap_or_default();
+            self.gathered.clone_from(&answer.aggregates);
         }
         self.from_store = false;
         self.take_fresh(answer);
@@ -383,6 +383,7 @@ impl Engine {
         self.groups = tree.map(|groups| with_identities(groups, &mut (first..)));
         self.pristine_groups.clone_from(&self.groups);
         self.table.load(records, first);
+        self.fresh_rows = self.options.offline_storage;
         if !kept.is_empty() {
             self.lay_on_top(kept, whole);
         }
@@ -413,7 +414,7 @@ impl Engine {
         out
     }
 
-    fn lay_on_top(&mut self, kept: Vec<(Option<usize>, Removed)>, whole: bool) {
+    pub(crate) fn lay_on_top(&mut self, kept: Vec<(Option<usize>, Removed)>, whole: bool) {
         let mut creates = Vec::new();
         for (at, Removed { row, mut change }) in kept {
             // Drafts are dropped; what is accepted or on its way is what the row shows.
@@ -615,6 +616,7 @@ impl Engine {
     /// Puts a row with a known identity into table and groups.
     pub(crate) fn insert_row(&mut self, index: usize, uid: Uid, record: Record) -> usize {
         self.ids = None;
+        self.begin_groups();
         if let Some(tree) = &mut self.groups {
             let top = index.min(tree.len());
             let before = tree.get(..top).map_or(0, |some| groups::leaves(some).len());
@@ -629,6 +631,18 @@ impl Engine {
             self.table.insert(at, uid, record);
             at
         }
+    }
+
+    /// The first row of a data source that its server groups gets a group around it, too (R4.34).
+    pub(crate) fn begin_groups(&mut self) {
+        if self.groups.is_none() && self.groups_on_server() && self.table.len() == 0 {
+            self.groups = Some(Vec::new());
+        }
+    }
+
+    /// Whether the server groups, and by something.
+    pub(crate) fn groups_on_server(&self) -> bool {
+        self.options.server_grouping && !self.state.group().is_empty()
     }
 
     /// Takes a row out of table and groups for good.

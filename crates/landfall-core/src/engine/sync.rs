@@ -108,6 +108,8 @@ impl Engine {
                 return Steps::from([Step::Load(Then(Cont::Restored(Box::new(Cont::SyncStart(tickets, explicit)))))]);
             }
             self.show_hidden();
+            // A sync writes the state also when nothing is pending (R6.9), so that a first one leaves an empty state.
+            self.snapshot_needed |= self.revision == 0;
             let has_id = self.options.schema.model().is_some_and(|model| model.id_field().is_some());
             if !has_id && self.has_drafts() {
                 let error = Error::new(
@@ -156,6 +158,7 @@ impl Engine {
         }
         self.settle_seen();
         self.touch();
+        self.sort_in_place();
         let mut event = Event::new(EventKind::Change);
         event.action = Some(Action::Sync);
         event.items = self.view_items();
@@ -1112,6 +1115,7 @@ impl Engine {
         if report.is_success() || !done.is_empty() {
             self.settle_seen();
             self.touch();
+            self.sort_in_place();
             let mut change = Event::new(EventKind::Change);
             change.action = Some(Action::Sync);
             change.items = self.view_items();

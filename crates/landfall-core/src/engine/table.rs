@@ -112,16 +112,29 @@ impl Table {
         }
     }
 
-    /// Puts a row back where its order key says. Gives the position.
-    pub(crate) fn put_back(&mut self, row: Row) -> usize {
-        let at = self.rows.partition_point(|other| other.order < row.order);
-        self.odd.insert(row.uid, row.order);
-        let clash = self.rows.get(at).is_some_and(|other| other.order == row.order);
-        self.rows.insert(at, row);
-        if clash {
+    /// Puts rows back where their order keys say, each before a row that was put in its place since.
+    pub(crate) fn put_back(&mut self, mut rows: Vec<Row>) {
+        if rows.is_empty() {
+            return;
+        }
+        rows.sort_by_key(|row| row.order);
+        let mut merged = Vec::with_capacity(self.rows.len() + rows.len());
+        let mut back = rows.into_iter().peekable();
+        for row in std::mem::take(&mut self.rows) {
+            while let Some(first) = back.next_if(|back| back.order <= row.order) {
+                self.odd.insert(first.uid, first.order);
+                merged.push(first);
+            }
+            merged.push(row);
+        }
+        for last in back {
+            self.odd.insert(last.uid, last.order);
+            merged.push(last);
+        }
+        self.rows = merged;
+        if !self.rows.windows(2).all(|pair| matches!(pair, [a, b] if a.order < b.order)) {
             self.renumber();
         }
-        at
     }
 
     pub(crate) fn remove(&mut self, uid: Uid) -> Option<(usize, Row)> {

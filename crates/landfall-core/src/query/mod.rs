@@ -170,16 +170,29 @@ fn filtered(rows: &dyn Rows, filter: Option<&Filter>, locale: Option<&str>) -> V
 ///
 /// `locale`: as in [`Query`].
 pub fn aggregates(rows: &dyn Rows, filter: Option<&Filter>, locale: Option<&str>, aggregates: &[Aggregate]) -> Record {
+    some_aggregates(rows, filter, locale, aggregates).unwrap_or_else(|| aggregate::zeros(aggregates))
+}
+
+/// What no rows amount to: 0 for each function asked of each field.
+pub(crate) fn no_aggregates(aggregates: &[Aggregate]) -> Record {
+    aggregate::zeros(aggregates)
+}
+
+/// [`aggregates`], but nothing when no row passes or no function is asked for.
+pub(crate) fn some_aggregates(
+    rows: &dyn Rows,
+    filter: Option<&Filter>,
+    locale: Option<&str>,
+    aggregates: &[Aggregate],
+) -> Option<Record> {
     if aggregates.is_empty() {
-        return Record::new();
+        return None;
     }
     let mut matcher = filter.map(|filter| Matcher::whole(filter, locale));
     let passing = (0..rows.len())
         .map(|index| rows.record(index))
         .filter(|record| matcher.as_mut().is_none_or(|matcher| matcher.passes(record)));
     let mut passing = passing.peekable();
-    if passing.peek().is_none() {
-        return aggregate::zeros(aggregates);
-    }
-    aggregate::compute(passing, aggregates)
+    passing.peek()?;
+    Some(aggregate::compute(passing, aggregates))
 }
