@@ -634,7 +634,7 @@ impl Engine {
     }
 
     /// The first row of a data source that its server groups gets a group around it, too (R4.34).
-    pub(crate) fn begin_groups(&mut self) {
+    fn begin_groups(&mut self) {
         if self.groups.is_none() && self.groups_on_server() && self.table.len() == 0 {
             self.groups = Some(Vec::new());
         }
