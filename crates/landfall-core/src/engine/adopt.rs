@@ -8,8 +8,8 @@ use super::{
     persist::Restored,
     table::{Row, Uid},
 };
-use crate::{Record, Result, StoredState, Text};
-use std::collections::{HashMap, HashSet};
+use crate::{Record, Result, StoredState};
+use std::collections::HashMap;
 
 impl Engine {
     /// The commit of these steps found somebody else's revision: loads, merges, commits again. Give the loaded state.
@@ -73,13 +73,9 @@ impl Engine {
             .map(|(row, change)| (row.uid, change.clone()))
             .chain(restored.removed.iter().map(|gone| (gone.row.uid, Some(gone.change.clone()))))
             .collect();
-        let kept: HashSet<Text> = theirs.values().flatten().flat_map(Change::keys).cloned().collect();
         let total = self.total;
         self.show(restored);
-        for (present, at, row, mut change) in ours {
-            if Self::settled_elsewhere(&row, &mut change, &kept) {
-                continue;
-            }
+        for (present, at, row, change) in ours {
             self.lay_one(present, at, row, change, &theirs);
         }
         if self.options.server_paging {
@@ -90,23 +86,6 @@ impl Engine {
         self.rebuild_groups();
         self.ids = None;
         self.touch();
-    }
-
-    /// A change that was stored under a key that is gone was settled by the other program: acknowledged, cancelled or
-    /// replaced. Only a draft made here since is carried over; gives whether nothing is.
-    fn settled_elsewhere(row: &Row, change: &mut Change, kept: &HashSet<Text>) -> bool {
-        if change.in_flight()
-            || !change.accepted.as_ref().is_some_and(|accepted| accepted.stored && !kept.contains(&accepted.key))
-        {
-            return false;
-        }
-        let Some(accepted) = change.accepted.take() else { return false };
-        change.sent = None;
-        // What the other one stored stands below the draft; the draft is what differs from what was accepted here.
-        change.base = Some(accepted.record);
-        change.added = false;
-        change.changed.clone_from(&change.fields);
-        !change.draft || change.base.as_ref() == Some(&row.record)
     }
 
     fn lay_one(

@@ -151,7 +151,6 @@ impl Engine {
                     // The accepted values have a key of their own again.
                     if let Some(accepted) = &mut change.accepted {
                         accepted.key = self.new_key();
-                        accepted.stored = false;
                     }
                     delta.put.extend(self.encode_layers(uid, order, change));
                 }

@@ -100,8 +100,6 @@ pub(crate) struct Accepted {
     pub(crate) standing: Standing,
     pub(crate) attempts: u32,
     pub(crate) failure: Option<Failure>,
-    /// The storage is known to hold it under this key.
-    pub(crate) stored: bool,
 }
 
 impl Accepted {
@@ -114,7 +112,6 @@ impl Accepted {
         if record != self.record {
             self.record = record;
             self.key = key;
-            self.stored = false;
         }
     }
 }
@@ -155,11 +152,6 @@ impl Change {
                 list.push(Text::from(field));
             }
         }
-    }
-
-    /// The keys under which the change is, or was, sent.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &Text> {
-        self.accepted.iter().map(|accepted| &accepted.key).chain(self.sent.iter().map(|sent| &sent.key))
     }
 
     /// Whether anything is left to remember.

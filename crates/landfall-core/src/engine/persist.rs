@@ -315,7 +315,6 @@ impl Engine {
                 standing: book.get("standing").and_then(Value::as_str).map_or(Standing::Queued, Standing::from_marker),
                 attempts: count(book.get("attempts")),
                 failure: book.get("error").and_then(failure_in),
-                stored: true,
             });
         }
         if let Some(entry) = book.get("sent").and_then(Value::as_object) {

@@ -156,7 +156,6 @@ impl Engine {
             let tickets = self.undo(plan);
             return self.end_sync(tickets, &Err(error.during("sync")), Steps::new());
         }
-        self.mark_stored(&plan);
         self.settle_seen();
         self.touch();
         self.sort_in_place();
@@ -340,7 +339,6 @@ impl Engine {
             standing: Standing::Queued,
             attempts: 0,
             failure: None,
-            stored: false,
         });
         true
     }
@@ -370,14 +368,6 @@ impl Engine {
         });
         plan.send.push((accepted.kind, uid));
         true
-    }
-
-    fn mark_stored(&mut self, plan: &Plan) {
-        for (uid, _) in &plan.undo {
-            if let Some(accepted) = self.change_mut(*uid).and_then(|change| change.accepted.as_mut()) {
-                accepted.stored = true;
-            }
-        }
     }
 
     /// The acceptance could not be stored: everything is a draft again, as if `sync` had not been called.
@@ -445,14 +435,7 @@ impl Engine {
             steps.extend(self.try_finish());
             return steps;
         }
-        self.mark_stored(&plan);
-        // Somebody else may have settled a change while it was being stored.
-        let send: Vec<(ChangeKind, Uid)> = plan
-            .send
-            .into_iter()
-            .filter(|(_, uid)| self.change(*uid).is_some_and(|change| change.sent.is_some()))
-            .collect();
-        let queue = self.parcels(&send);
+        let queue = self.parcels(&plan.send);
         let mut run = self.sync.take().unwrap_or_default();
         run.tickets.extend(plan.tickets);
         run.queue.extend(queue);
@@ -735,7 +718,6 @@ impl Engine {
                     standing: verdict.standing(),
                     attempts: sent.attempts,
                     failure: Some(failure),
-                    stored: true,
                 });
             }
         } else {
