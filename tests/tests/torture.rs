@@ -406,6 +406,53 @@ fn two_processes_on_one_store_lose_nothing() {
     }
 }
 
+/// Two processes at work on the same rows in turn: each later acknowledgement stands, whoever made it.
+#[test]
+fn a_later_edit_of_another_process_is_not_undone() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || {
+        let mut child =
+            torture("run", "sqlite", dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let input = child.stdin.take().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut ready = String::new();
+        out.read_line(&mut ready).unwrap();
+        assert!(ready.starts_with("ready "), "{ready}");
+        (child, input, out)
+    };
+    let ask = |who: &mut (std::process::Child, std::process::ChildStdin, BufReader<std::process::ChildStdout>),
+               command: &str| {
+        writeln!(who.1, "{command}").unwrap();
+        let mut answer = String::new();
+        who.2.read_line(&mut answer).unwrap();
+        assert!(answer.starts_with("ack "), "{command}: {answer}");
+    };
+    let mut one = start();
+    ask(&mut one, r#"{"seq":1,"op":"load","rows":[{"id":1,"key":"a","f":0,"g":0},{"id":2,"key":"b"}]}"#);
+    ask(&mut one, r#"{"seq":2,"op":"add","key":"n","row":{"key":"n","f":0}}"#);
+    let mut two = start();
+    ask(&mut one, r#"{"seq":3,"op":"set","key":"a","field":"f","value":1}"#);
+    ask(&mut one, r#"{"seq":4,"op":"set","key":"n","field":"f","value":1}"#);
+    ask(&mut two, r#"{"seq":5,"op":"set","key":"a","field":"f","value":2}"#);
+    ask(&mut two, r#"{"seq":6,"op":"set","key":"n","field":"f","value":2}"#);
+    ask(&mut one, r#"{"seq":7,"op":"set","key":"a","field":"g","value":7}"#);
+    ask(&mut one, r#"{"seq":8,"op":"remove","key":"b"}"#);
+    ask(&mut two, r#"{"seq":9,"op":"add","key":"m","row":{"key":"m"}}"#);
+    ask(&mut two, r#"{"seq":10,"op":"remove","key":"m"}"#);
+    ask(&mut one, r#"{"seq":11,"op":"add","key":"o","row":{"key":"o"}}"#);
+    for who in [one, two] {
+        let (mut child, input, _) = who;
+        drop(input);
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+    let found = verify("sqlite", dir.path());
+    let field = |key: &str, name: &str| found[key].1.get(name).map(Value::to_json);
+    assert_eq!((field("a", "f").as_deref(), field("a", "g").as_deref()), (Some("2"), Some("7")), "{found:?}");
+    assert_eq!(field("n", "f").as_deref(), Some("2"), "{found:?}");
+    assert_eq!(found["b"].0, "destroy");
+    assert!(!found.contains_key("m") && found.contains_key("o"), "{found:?}");
+}
+
 /// A small state with one byte changed, or cut: a typed error that keeps the bytes, or a state that was acknowledged.
 #[test]
 fn a_damaged_file_is_reported_or_an_older_state() {

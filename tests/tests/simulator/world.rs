@@ -1,6 +1,10 @@
 //! One schedule: who does what when, and the model that knows what must be true.
 
-use crate::{client::Client, dice::Dice, server::Server};
+use crate::{
+    client::{Call, Client},
+    dice::Dice,
+    server::Server,
+};
 use landfall_core::{Applied, Error, ErrorKind, Operation, Record, Reply, Request, StoredState, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -281,7 +285,16 @@ impl World {
             self.tally.full += 1;
         }
         let full = ErrorKind::QuotaExceeded { used: 1, limit: 1, needed: 1 };
-        self.say(|| format!("storage call, fails {fails}"));
+        let what = self.client.calls.front().map_or_else(String::new, |call| match call {
+            Call::Load(_) => "load".to_owned(),
+            Call::Commit(delta, _) => format!(
+                "commit{} {:?} without {:?}",
+                if delta.clear { " of all" } else { "" },
+                delta.put.iter().map(|row| format!("{} {:?} {}", row.id, row.state, row.record)).collect::<Vec<_>>(),
+                delta.delete
+            ),
+        });
+        self.say(|| format!("storage, fails {fails}: {what}"));
         self.client.store(&mut self.store, fails.then(|| Error::from(full)));
     }
 

@@ -8,7 +8,7 @@ use super::{
     persist::Restored,
     table::{Row, Uid},
 };
-use crate::{Record, Result, StoredState};
+use crate::{ChangeKind, Record, Result, StoredState};
 use std::collections::HashMap;
 
 impl Engine {
@@ -26,7 +26,7 @@ impl Engine {
         if self.fresh_rows {
             self.lay_theirs_on_top(restored);
         } else {
-            self.lay_drafts_over(restored);
+            self.lay_drafts_over(restored, true);
         }
         self.touch();
         self.snapshot_needed = false;
@@ -51,7 +51,8 @@ impl Engine {
     }
 
     /// Shows a restored state with everything that was changed here on top of it.
-    pub(crate) fn lay_drafts_over(&mut self, restored: Restored) {
+    /// `known`: what is pending here was stored before, as far as it does not say that it was not.
+    pub(crate) fn lay_drafts_over(&mut self, restored: Restored, known: bool) {
         let ours: Vec<(bool, usize, Row, Change)> = {
             let table = &self.table;
             let mut rows: Vec<(bool, usize, Row, Change)> = self
@@ -76,7 +77,14 @@ impl Engine {
         let total = self.total;
         self.show(restored);
         for (present, at, row, change) in ours {
-            self.lay_one(present, at, row, change, &theirs);
+            if change.accepted.as_ref().is_some_and(|accepted| accepted.unstored) {
+                self.lay_accepted(present, at, row, change, &theirs);
+            } else if known && (change.accepted.is_some() || change.sent.is_some() || !change.draft) {
+                // It was stored, so what is stored now is newer, or the same; only a draft goes on top.
+                self.lay_draft(present, at, &row, &change, &theirs);
+            } else {
+                self.lay_one(present, at, row, change, &theirs);
+            }
         }
         if self.options.server_paging {
             self.total = total.or(self.total);
@@ -86,6 +94,92 @@ impl Engine {
         self.rebuild_groups();
         self.ids = None;
         self.touch();
+    }
+
+    /// An acceptance whose commit met another program's: what it changed goes on top of what is stored now.
+    fn lay_accepted(
+        &mut self,
+        present: bool,
+        at: usize,
+        row: Row,
+        mut change: Change,
+        theirs: &HashMap<Uid, Option<Change>>,
+    ) {
+        let uid = row.uid;
+        let stored = self
+            .table
+            .get(uid)
+            .map(|row| row.record.clone())
+            .or_else(|| self.removed.iter().find(|gone| gone.row.uid == uid).map(|gone| gone.row.record.clone()));
+        let (Some(their_change), Some(stored)) = (theirs.get(&uid), stored) else {
+            return self.lay_one(present, at, row, change, theirs);
+        };
+        let Some(accepted) = &mut change.accepted else { return };
+        let frozen_now = change.sent.as_ref().is_some_and(|sent| !sent.in_doubt && !sent.in_flight);
+        let before = accepted.before.clone().unwrap_or_else(|| stored.clone());
+        let shown = carry_over(&before, &row.record, &stored);
+        accepted.rebase(&before, &stored, self.new_key());
+        accepted.before = Some(stored.clone());
+        // The server knows it by now, or a create of it is on its way.
+        let created = their_change.as_ref().is_none_or(|their| their.base.is_some() || their.sent.is_some());
+        if created && accepted.kind == ChangeKind::Create {
+            accepted.kind = ChangeKind::Update;
+        }
+        change.base = match their_change {
+            None => Some(stored),
+            Some(their) => their.base.clone(),
+        };
+        change.added = their_change.as_ref().is_some_and(|their| their.added);
+        if let Some(sent) = their_change.as_ref().and_then(|their| their.sent.clone()) {
+            change.sent = Some(sent);
+        } else if frozen_now && let Some(sent) = &mut change.sent {
+            sent.kind = accepted.kind;
+            sent.record = accepted.record.clone();
+            sent.key = accepted.key.clone();
+        }
+        self.put_over(present, at, Row { record: shown, ..row }, change);
+    }
+
+    /// A draft on top of what another program stored; nothing of it when that is all there is.
+    fn lay_draft(
+        &mut self,
+        present: bool,
+        at: usize,
+        row: &Row,
+        change: &Change,
+        theirs: &HashMap<Uid, Option<Change>>,
+    ) {
+        let (true, Some(their_change)) = (change.draft, theirs.get(&row.uid)) else { return };
+        let stored = self.table.get(row.uid).map(|row| row.record.clone());
+        let record = match (change.below(), &stored) {
+            (Some(below), Some(stored)) => carry_over(below, &row.record, stored),
+            _ => row.record.clone(),
+        };
+        let mut next = their_change.clone().unwrap_or_else(|| Change { base: stored, ..Change::default() });
+        next.draft = true;
+        next.dirty |= change.dirty;
+        next.fields.clone_from(&change.fields);
+        next.changed.clone_from(&change.changed);
+        self.put_over(present, at, Row { record, ..row.clone() }, next);
+    }
+
+    /// Puts a row of ours in place of theirs of the same identity.
+    fn put_over(&mut self, present: bool, at: usize, row: Row, change: Change) {
+        let uid = row.uid;
+        self.removed.retain(|gone| gone.row.uid != uid);
+        self.parked.retain(|gone| gone.row.uid != uid);
+        if !present {
+            self.forget(uid);
+            self.removed.push(Removed { row, change });
+            return;
+        }
+        match self.table.record_mut(uid) {
+            Some(slot) => *slot = row.record,
+            None => {
+                self.insert_row(at, uid, row.record);
+            }
+        }
+        self.overlay.insert(uid, change);
     }
 
     fn lay_one(

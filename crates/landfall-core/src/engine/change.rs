@@ -100,6 +100,10 @@ pub(crate) struct Accepted {
     pub(crate) standing: Standing,
     pub(crate) attempts: u32,
     pub(crate) failure: Option<Failure>,
+    /// Not known to be stored yet: the commit that stores it is under way.
+    pub(crate) unstored: bool,
+    /// While it is not: what was stored before it.
+    pub(crate) before: Option<Record>,
 }
 
 impl Accepted {

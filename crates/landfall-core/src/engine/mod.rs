@@ -87,6 +87,8 @@ pub struct Engine {
     meta_dirty: bool,
     /// How many commits were handed out, to notice those that happened since a load.
     commits: u64,
+    /// The commits that are not confirmed yet, in order: whether each replaces everything.
+    handed: std::collections::VecDeque<bool>,
     /// Somebody listens: events carry items.
     watch: bool,
     pushing: bool,
@@ -128,6 +130,7 @@ impl Engine {
             fresh_rows: false,
             meta_dirty: false,
             commits: 0,
+            handed: std::collections::VecDeque::new(),
             watch: false,
             pushing: false,
             ids: None,
@@ -194,6 +197,7 @@ impl Engine {
     /// Goes on after a commit. A commit that found somebody else's revision is to be told to
     /// [`stale`](Self::stale) instead.
     pub fn committed(&mut self, then: Then, result: Result<Revision>) -> Steps {
+        self.handed.pop_front();
         let stored = result.map(|revision| self.revision = revision);
         self.fresh_rows &= stored.is_err();
         match then.0 {
@@ -311,7 +315,7 @@ impl Engine {
             return false;
         }
         if self.table.len() > 0 || !self.removed.is_empty() {
-            self.lay_drafts_over(hidden);
+            self.lay_drafts_over(hidden, false);
         } else {
             self.show(hidden);
             self.from_store = true;
@@ -379,6 +383,7 @@ impl Engine {
         }
         let stored = StoredState::from_kendo(state)?;
         let delta = Delta { clear: true, delete: Vec::new(), put: stored.rows, meta: stored.meta };
+        self.handed.push_back(false);
         Ok(Steps::from([Step::Commit(delta, Then(Cont::Replaced(ticket)))]))
     }
 

@@ -216,10 +216,14 @@ impl Engine {
         if !self.options.offline_storage {
             return None;
         }
-        if self.table.take_renumbered() || self.snapshot_needed {
+        // A commit behind one of everything must not rely on that one: it may fail.
+        let renumbered = self.table.take_renumbered();
+        let unsure = !delta.is_empty() && self.handed.contains(&true);
+        if renumbered || self.snapshot_needed || unsure {
             self.snapshot_needed = false;
             self.meta_dirty = false;
             self.commits += 1;
+            self.handed.push_back(true);
             return Some(Step::Commit(self.snapshot(), Then(then)));
         }
         if std::mem::take(&mut self.meta_dirty) {
@@ -229,6 +233,7 @@ impl Engine {
             return None;
         }
         self.commits += 1;
+        self.handed.push_back(false);
         Some(Step::Commit(delta, Then(then)))
     }
 
@@ -315,6 +320,8 @@ impl Engine {
                 standing: book.get("standing").and_then(Value::as_str).map_or(Standing::Queued, Standing::from_marker),
                 attempts: count(book.get("attempts")),
                 failure: book.get("error").and_then(failure_in),
+                unstored: false,
+                before: None,
             });
         }
         if let Some(entry) = book.get("sent").and_then(Value::as_object) {

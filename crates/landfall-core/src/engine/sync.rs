@@ -156,6 +156,7 @@ impl Engine {
             let tickets = self.undo(plan);
             return self.end_sync(tickets, &Err(error.during("sync")), Steps::new());
         }
+        self.is_stored(&plan);
         self.settle_seen();
         self.touch();
         self.sort_in_place();
@@ -318,6 +319,7 @@ impl Engine {
         if kind == ChangeKind::Update && never && !change.dirty && change.base.as_ref() == Some(record) {
             return false;
         }
+        let before = change.below().cloned();
         let old = change.accepted.take();
         // An unchanged body keeps its key, another body gets another one.
         let known = old
@@ -339,6 +341,8 @@ impl Engine {
             standing: Standing::Queued,
             attempts: 0,
             failure: None,
+            unstored: self.options.offline_storage,
+            before,
         });
         true
     }
@@ -392,6 +396,16 @@ impl Engine {
         plan.tickets
     }
 
+    /// What was accepted is in the storage now.
+    fn is_stored(&mut self, plan: &Plan) {
+        for (uid, _) in &plan.undo {
+            if let Some(accepted) = self.change_mut(*uid).and_then(|change| change.accepted.as_mut()) {
+                accepted.unstored = false;
+                accepted.before = None;
+            }
+        }
+    }
+
     /// The change of a row, wherever the row is.
     pub(crate) fn change_mut(&mut self, uid: Uid) -> Option<&mut Change> {
         if let Some(change) = self.overlay.get_mut(&uid) {
@@ -435,7 +449,11 @@ impl Engine {
             steps.extend(self.try_finish());
             return steps;
         }
-        let queue = self.parcels(&plan.send);
+        self.is_stored(&plan);
+        // Another program may have settled some of them meanwhile.
+        let send: Vec<(ChangeKind, Uid)> =
+            plan.send.iter().filter_map(|(_, uid)| Some((self.change(*uid)?.sent.as_ref()?.kind, *uid))).collect();
+        let queue = self.parcels(&send);
         let mut run = self.sync.take().unwrap_or_default();
         run.tickets.extend(plan.tickets);
         run.queue.extend(queue);
@@ -718,6 +736,8 @@ impl Engine {
                     standing: verdict.standing(),
                     attempts: sent.attempts,
                     failure: Some(failure),
+                    unstored: false,
+                    before: None,
                 });
             }
         } else {
