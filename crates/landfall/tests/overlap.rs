@@ -171,3 +171,27 @@ async fn a_connectivity_that_is_down_counts_before_the_first_request() {
     source.fetch().await.unwrap();
     assert_eq!((source.len(), server.count(Operation::Read)), (0, 0));
 }
+
+#[tokio::test]
+async fn what_another_data_source_on_the_key_has_settled_is_not_sent_again() {
+    // A server without idempotency keys: a repetition would be a duplicate.
+    let row = Record::from([("id", Value::from(1)), ("name", Value::from("one"))]);
+    let server = MockServer::builder().row(row).build();
+    let storage = MemoryStorage::new();
+    let a = over(&server, storage.clone());
+    a.fetch().await.unwrap();
+    a.online(false).await.unwrap();
+    a.add(Record::from([("name", "new")])).unwrap();
+    a.set(a.at(0).unwrap(), "name", "edited").unwrap();
+    a.sync().await.unwrap();
+    let b = over(&server, storage);
+    assert_eq!(b.sync().await.unwrap().done(), 2);
+    // A draft made meanwhile is this data source's own and is sent; the rest is settled.
+    a.set(a.at(0).unwrap(), "name", "later").unwrap();
+    let report = a.online(true).await.unwrap();
+    assert!(report.is_success(), "{report:?}");
+    assert_eq!(server.count(Operation::Create), 1);
+    assert_eq!(texts(server.rows()), [r#"{"id":1,"name":"later"}"#, r#"{"name":"new","id":2}"#]);
+    assert_eq!(shown(&a), texts(server.rows()));
+    assert!(!a.has_changes());
+}
