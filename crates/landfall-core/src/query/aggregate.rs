@@ -5,7 +5,7 @@ use super::{
     field::FieldReader,
     sort::{entries, field_of},
 };
-use crate::{Error, ErrorKind, Number, Record, Result, Text, Value};
+use crate::{Date, Error, ErrorKind, Number, Record, Result, Text, Value};
 use std::cmp::Ordering;
 
 /// A function over the values of a field.
@@ -130,15 +130,11 @@ impl Aggregate {
 
 /// The result of all functions over some rows, `{field: {name: value}}`; empty without rows (R7.56).
 pub(crate) fn compute<'a>(rows: impl Iterator<Item = &'a Record>, aggregates: &[Aggregate]) -> Record {
-    let mut running: Vec<Running<'_>> = aggregates.iter().map(Running::new).collect();
-    let mut any = false;
+    let mut tally = Tally::new(aggregates);
     for record in rows {
-        any = true;
-        for running in &mut running {
-            running.add(record);
-        }
+        tally.add(record);
     }
-    if any { collect(running.into_iter().map(|running| (running.aggregate, running.finish()))) } else { Record::new() }
+    tally.finish()
 }
 
 /// What no rows amount to: 0 for each function asked of each field (C24).
@@ -158,110 +154,217 @@ fn collect<'a>(results: impl Iterator<Item = (&'a Aggregate, Option<Value>)>) ->
     out
 }
 
-/// A function under way.
-struct Running<'q> {
-    aggregate: &'q Aggregate,
-    reader: FieldReader,
-    /// What Kendo has gathered so far; `None` is undefined.
-    gathered: Option<Value>,
+/// Functions under way: each row is taken once, each field of it is read once.
+pub(crate) struct Tally<'q> {
+    aggregates: &'q [Aggregate],
+    /// Of each aggregate, which of the fields it is about.
+    places: Vec<usize>,
+    fields: Vec<OfField>,
     rows: u64,
+}
+
+impl<'q> Tally<'q> {
+    pub(crate) fn new(aggregates: &'q [Aggregate]) -> Self {
+        let mut names: Vec<&Text> = Vec::new();
+        let mut fields: Vec<OfField> = Vec::new();
+        let mut places = Vec::with_capacity(aggregates.len());
+        for aggregate in aggregates {
+            let place = names.iter().position(|name| **name == aggregate.field).unwrap_or(names.len());
+            if place == names.len() {
+                names.push(&aggregate.field);
+                fields.push(OfField::new(&aggregate.field));
+            }
+            if let Some(field) = fields.get_mut(place) {
+                field.want(aggregate.function);
+            }
+            places.push(place);
+        }
+        Self { aggregates, places, fields, rows: 0 }
+    }
+
+    pub(crate) fn add(&mut self, record: &Record) {
+        self.rows += 1;
+        for field in &mut self.fields {
+            field.add(record);
+        }
+    }
+
+    /// Empty without rows.
+    pub(crate) fn finish(self) -> Record {
+        if self.rows == 0 {
+            return Record::new();
+        }
+        collect(self.aggregates.iter().zip(&self.places).map(|(aggregate, place)| {
+            let value = match aggregate.function {
+                AggregateFunction::Count => Some(Value::from(self.rows)),
+                function => self.fields.get(*place).and_then(|field| field.result(function)),
+            };
+            (aggregate, value)
+        }))
+    }
+}
+
+/// The smallest or largest value so far.
+#[derive(Clone, Copy)]
+enum Best {
+    None,
+    Number(Number),
+    Date(Date),
+}
+
+impl Best {
+    /// Numbers and dates on one scale (R7.59).
+    fn measure(self) -> Option<Number> {
+        match self {
+            Self::None => None,
+            Self::Number(number) => Some(number),
+            Self::Date(date) => Some(Number::from(date.millis())),
+        }
+    }
+
+    fn take(&mut self, new: Self, measure: Number, better: Ordering) {
+        if self.measure().is_none_or(|known| measure.partial_cmp(&known) == Some(better)) {
+            *self = new;
+        }
+    }
+
+    fn value(self) -> Option<Value> {
+        match self {
+            Self::None => None,
+            Self::Number(number) => Some(number.into()),
+            Self::Date(date) => Some(date.into()),
+        }
+    }
+}
+
+/// What is gathered of one field.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with a name of its own")]
+struct OfField {
+    reader: FieldReader,
+    sums: bool,
+    smallest: bool,
+    largest: bool,
     numbers: u32,
-    /// The smallest or largest text, as long as there are texts and nothing else (C25).
-    text: Option<Text>,
+    sum: Option<Number>,
+    /// What Kendo has gathered before the first number (R7.57).
+    unsummed: Option<Value>,
+    least: Best,
+    most: Best,
+    /// What Kendo has gathered before the first number or date.
+    unmeasured: Option<Value>,
+    /// The smallest and the largest text, as long as there are texts and nothing else (C25).
+    texts: Option<(Text, Text)>,
     only_texts: bool,
 }
 
-impl<'q> Running<'q> {
-    fn new(aggregate: &'q Aggregate) -> Self {
-        let reader = FieldReader::new(&aggregate.field);
-        Self { aggregate, reader, gathered: None, rows: 0, numbers: 0, text: None, only_texts: true }
+impl OfField {
+    fn new(field: &str) -> Self {
+        Self {
+            reader: FieldReader::new(field),
+            sums: false,
+            smallest: false,
+            largest: false,
+            numbers: 0,
+            sum: None,
+            unsummed: None,
+            least: Best::None,
+            most: Best::None,
+            unmeasured: None,
+            texts: None,
+            only_texts: true,
+        }
     }
 
-    fn add(&mut self, record: &Record) {
-        self.rows += 1;
-        if self.aggregate.function == AggregateFunction::Count {
-            return;
-        }
-        let value = self.reader.get(record);
-        match value {
-            None | Some(Value::Null) => {}
-            Some(Value::String(text)) if self.only_texts => self.add_text(text),
-            Some(_) => self.only_texts = false,
-        }
-        match self.aggregate.function {
-            AggregateFunction::Sum | AggregateFunction::Average => self.add_up(value),
-            AggregateFunction::Min => self.pick(value, Ordering::Less),
-            AggregateFunction::Max => self.pick(value, Ordering::Greater),
+    fn want(&mut self, function: AggregateFunction) {
+        match function {
+            AggregateFunction::Sum | AggregateFunction::Average => self.sums = true,
+            AggregateFunction::Min => self.smallest = true,
+            AggregateFunction::Max => self.largest = true,
             AggregateFunction::Count => {}
         }
     }
 
+    fn add(&mut self, record: &Record) {
+        if !(self.sums || self.smallest || self.largest) {
+            return;
+        }
+        let value = self.reader.get(record);
+        match value {
+            Some(Value::Number(number)) if !number.is_nan() => {
+                self.only_texts = false;
+                if self.sums {
+                    self.numbers = self.numbers.saturating_add(1);
+                    self.sum = Some(self.sum.map_or(*number, |sum| plus(sum, *number)));
+                }
+                self.pick(Best::Number(*number), *number);
+            }
+            other => self.add_other(other),
+        }
+    }
+
+    fn add_other(&mut self, value: Option<&Value>) {
+        match value {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) => {
+                if self.only_texts {
+                    self.add_text(text);
+                }
+            }
+            Some(_) => self.only_texts = false,
+        }
+        if self.sums && self.sum.is_none() {
+            self.unsummed = value.cloned();
+        }
+        match value {
+            Some(Value::Date(date)) => self.pick(Best::Date(*date), Number::from(date.millis())),
+            // Both ends have met a number or date or neither has.
+            _ if self.least.measure().is_none() && self.most.measure().is_none() => self.unmeasured = value.cloned(),
+            _ => {}
+        }
+    }
+
+    fn pick(&mut self, new: Best, measure: Number) {
+        if self.smallest {
+            self.least.take(new, measure, Ordering::Less);
+        }
+        if self.largest {
+            self.most.take(new, measure, Ordering::Greater);
+        }
+    }
+
     fn add_text(&mut self, text: &Text) {
-        let better = match (&self.text, self.aggregate.function) {
-            (None, _) => true,
-            (Some(known), AggregateFunction::Min) => collate::compare(text, known) == Ordering::Less,
-            (Some(known), AggregateFunction::Max) => collate::compare(text, known) == Ordering::Greater,
-            _ => false,
-        };
-        if better {
-            self.text = Some(text.clone());
-        }
-    }
-
-    /// R7.57, R7.58.
-    fn add_up(&mut self, value: Option<&Value>) {
-        let number = value.and_then(number_of);
-        if number.is_some() {
-            self.numbers = self.numbers.saturating_add(1);
-        }
-        match self.gathered.as_ref().and_then(number_of) {
-            None => self.gathered = value.cloned(),
-            Some(sum) => {
-                if let Some(number) = number {
-                    self.gathered = Some(Value::Number(plus(sum, number)));
+        match &mut self.texts {
+            None => self.texts = Some((text.clone(), text.clone())),
+            Some((least, most)) => {
+                if self.smallest && collate::compare(text, least) == Ordering::Less {
+                    *least = text.clone();
+                }
+                if self.largest && collate::compare(text, most) == Ordering::Greater {
+                    *most = text.clone();
                 }
             }
         }
     }
 
-    /// R7.59.
-    fn pick(&mut self, value: Option<&Value>, better: Ordering) {
-        match self.gathered.as_ref().and_then(measure) {
-            None => self.gathered = value.cloned(),
-            Some(known) => {
-                if value.and_then(measure).is_some_and(|new| new.partial_cmp(&known) == Some(better)) {
-                    self.gathered = value.cloned();
-                }
-            }
+    fn result(&self, function: AggregateFunction) -> Option<Value> {
+        if let (true, Some((least, most))) = (self.only_texts, &self.texts) {
+            return match function {
+                AggregateFunction::Min => Some(Value::from(least)),
+                AggregateFunction::Max => Some(Value::from(most)),
+                _ => None,
+            };
+        }
+        match function {
+            AggregateFunction::Sum => self.sum.map(Value::from).or_else(|| self.unsummed.clone()),
+            AggregateFunction::Average => match self.sum {
+                Some(sum) => Some(Value::Number(Number::from(sum.as_f64() / f64::from(self.numbers)))),
+                None => self.unsummed.clone(),
+            },
+            AggregateFunction::Min => self.least.value().or_else(|| self.unmeasured.clone()),
+            AggregateFunction::Max => self.most.value().or_else(|| self.unmeasured.clone()),
+            AggregateFunction::Count => None,
         }
     }
-
-    fn finish(self) -> Option<Value> {
-        let function = self.aggregate.function;
-        if function == AggregateFunction::Count {
-            return Some(Value::from(self.rows));
-        }
-        if let (true, Some(text)) = (self.only_texts, self.text) {
-            let chosen = matches!(function, AggregateFunction::Min | AggregateFunction::Max);
-            return chosen.then_some(Value::String(text));
-        }
-        match (function, self.gathered.as_ref().and_then(number_of)) {
-            (AggregateFunction::Average, Some(sum)) => {
-                Some(Value::Number(Number::from(sum.as_f64() / f64::from(self.numbers))))
-            }
-            _ => self.gathered,
-        }
-    }
-}
-
-/// A number that is one (R0.5).
-fn number_of(value: &Value) -> Option<Number> {
-    value.as_number().filter(|number| !number.is_nan())
-}
-
-/// Numbers and dates on one scale.
-fn measure(value: &Value) -> Option<Number> {
-    number_of(value).or_else(|| value.as_date().map(|date| Number::from(date.millis())))
 }
 
 /// Whole numbers are added exactly, where the result fits.

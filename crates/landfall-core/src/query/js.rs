@@ -177,6 +177,18 @@ impl Lower {
     }
 }
 
+/// Whether `needle`, in lower case already and ASCII, is in the text in lower case; `None` when only the lower-cased text
+/// tells. Outside of ASCII two characters become ASCII letters: the sign of the kelvin and the capital I with a dot.
+pub(crate) fn contains_lower(text: &str, needle: &[u8]) -> Option<bool> {
+    let Some((first, rest)) = needle.split_first() else { return Some(true) };
+    if !text.is_ascii() && needle.iter().any(|byte| matches!(byte, b'i' | b'k')) {
+        return None;
+    }
+    let text = text.as_bytes();
+    let found = |at: usize| text.get(at + 1..=at + rest.len()).is_some_and(|part| part.eq_ignore_ascii_case(rest));
+    Some(memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text).any(found))
+}
+
 /// I without a dot, and capital I with a dot, brought to small letters.
 fn turkic(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

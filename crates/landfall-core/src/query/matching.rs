@@ -5,7 +5,7 @@
 use super::{
     field::FieldReader,
     filter::{Condition, Filter, Logic, Node, Predicate},
-    js::{Lower, Operand, loosely_equal, relation, strictly_equal, text_to_number},
+    js::{Lower, Operand, contains_lower, loosely_equal, relation, strictly_equal, text_to_number},
     operator::Operator,
 };
 use crate::{Number, Record, Value};
@@ -68,6 +68,8 @@ pub(crate) struct Test<'f> {
     lower: Option<Lower>,
     /// The wanted value as text, for operators on texts.
     needle: Finder<'static>,
+    /// The wanted text is found without lower-casing the item's: it is ASCII, and case is ignored in the usual way.
+    searches_in_place: bool,
     scratch: String,
 }
 
@@ -86,18 +88,26 @@ impl<'f> Test<'f> {
             other => Wanted::Plain(other.as_ref()),
         };
         let needle = Finder::new(wanted.operand().to_text().as_bytes()).into_owned();
+        let searches_in_place = lower == Some(Lower::Plain) && matches!(&wanted, Wanted::Text(text) if text.is_ascii());
         Self {
             reader: FieldReader::new(&condition.field),
             operator: condition.operator,
             wanted,
             lower,
             needle,
+            searches_in_place,
             scratch: String::new(),
         }
     }
 
     fn passes(&mut self, record: &Record) -> bool {
         let value = self.reader.get(record);
+        if let (Some(Value::String(text)), Operator::Contains | Operator::DoesNotContain) = (value, self.operator)
+            && self.searches_in_place
+            && let Some(found) = contains_lower(text, self.needle.needle())
+        {
+            return found == (self.operator == Operator::Contains);
+        }
         let number;
         let item = match (&self.wanted, Operand::from(value)) {
             (Wanted::Millis(_), Operand::Date(millis)) => Operand::Number(Number::from(millis)),

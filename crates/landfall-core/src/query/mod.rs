@@ -4,6 +4,7 @@
 
 mod aggregate;
 mod collate;
+mod distinct;
 mod field;
 mod filter;
 mod group;
@@ -118,6 +119,12 @@ pub fn process(rows: &dyn Rows, query: &Query) -> Processed {
     if own_order {
         let sorted = order::order(rows, &filtered, &sorts.collect::<Vec<_>>(), None);
         return in_own_order(rows, query, &sorted, page);
+    }
+    if page.is_none() && !query.group.is_empty() {
+        let sorts: Vec<By<'_>> = query.sort.iter().map(By::sort).collect();
+        if let Some(groups) = distinct::groups(rows, &filtered, &query.group, &sorts) {
+            return Processed { view: View::Groups(groups), total };
+        }
     }
     let by: Vec<By<'_>> = query
         .group

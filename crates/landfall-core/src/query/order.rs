@@ -8,7 +8,7 @@ use super::{
     field::FieldReader,
     sort::{Direction, RecordOrder, Sort},
 };
-use crate::{Number, Text, Value};
+use crate::{Number, Record, Text, Value};
 use std::cmp::Ordering;
 
 /// What to order by.
@@ -78,11 +78,93 @@ enum Column<'a> {
     Compare(&'a RecordOrder, Direction),
 }
 
+/// The order of two values, without keys.
+pub(crate) fn compare_values(a: Option<&Value>, b: Option<&Value>) -> Ordering {
+    match (a, b) {
+        (Some(Value::Number(a)), Some(Value::Number(b))) if !a.is_nan() && !b.is_nan() => {
+            a.partial_cmp(b).unwrap_or(Ordering::Equal)
+        }
+        (Some(Value::String(a)), Some(Value::String(b))) => collate::compare(a, b),
+        _ => Key::of(a, true).compare(&Key::of(b, true)),
+    }
+}
+
+/// Compares records by fields, reading them as it goes; for few comparisons, where keys for all rows would not pay.
+pub(crate) struct Comparer {
+    fields: Vec<(FieldReader, Direction)>,
+}
+
+impl Comparer {
+    /// `None` when a comparison of the program's own is among them.
+    pub(crate) fn new(by: &[By<'_>]) -> Option<Self> {
+        let fields = by.iter().map(|by| by.compare.is_none().then(|| (FieldReader::new(by.field), by.dir)));
+        Some(Self { fields: fields.collect::<Option<_>>()? })
+    }
+
+    /// `None` when the numbers do not compare alike from all sides.
+    pub(crate) fn compare(&mut self, a: &Record, b: &Record) -> Option<Ordering> {
+        for (reader, dir) in &mut self.fields {
+            let (a, b) = (reader.get(a), reader.get(b));
+            if beyond(a) || beyond(b) {
+                return None;
+            }
+            match dir.apply(compare_values(a, b)) {
+                Ordering::Equal => {}
+                unequal => return Some(unequal),
+            }
+        }
+        Some(Ordering::Equal)
+    }
+}
+
+/// Whether a number is so large that whole ones and fractions do not compare alike from all sides.
+fn beyond(value: Option<&Value>) -> bool {
+    matches!(value, Some(Value::Number(number)) if number.as_f64().abs() >= 9_007_199_254_740_992.0)
+}
+
+/// A page at the start of the order is found in one pass as long as it is no longer than this.
+const TOP: usize = 256;
+
+/// The first positions in order, in one pass that keeps no more than these; `None` when that does not pay or does not do.
+fn top(rows: &dyn Rows, positions: &[u32], by: &[By<'_>], wanted: usize) -> Option<Vec<u32>> {
+    if wanted == 0 || wanted > TOP || wanted > positions.len() / 4 {
+        return None;
+    }
+    let mut comparer = Comparer::new(by)?;
+    let mut best: Vec<u32> = Vec::with_capacity(wanted + 1);
+    for position in positions {
+        let record = rows.record(at(*position));
+        // Of equal ones the earlier stays in front.
+        if best.len() == wanted
+            && let Some(last) = best.last()
+            && comparer.compare(record, rows.record(at(*last)))? != Ordering::Less
+        {
+            continue;
+        }
+        let (mut low, mut high) = (0, best.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            let known = best.get(middle)?;
+            if comparer.compare(rows.record(at(*known)), record)? == Ordering::Greater {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        best.insert(low, *position);
+        best.truncate(wanted);
+    }
+    Some(best)
+}
+
 /// The positions in order. With a limit only so many are put in order and given.
 pub(crate) fn order<'a>(rows: &'a dyn Rows, positions: &[u32], by: &[By<'a>], limit: Option<usize>) -> Vec<u32> {
     let wanted = limit.unwrap_or(usize::MAX).min(positions.len());
     if by.is_empty() {
         return positions.iter().take(wanted).copied().collect();
+    }
+    if let Some(top) = top(rows, positions, by, wanted) {
+        return top;
     }
     let columns: Vec<Column<'a>> = by.iter().map(|by| column(rows, positions, by)).collect();
     let record = |index: u32| positions.get(at(index)).map(|position| rows.record(at(*position)));
@@ -123,7 +205,7 @@ pub(crate) fn order<'a>(rows: &'a dyn Rows, positions: &[u32], by: &[By<'a>], li
     indices.iter().filter_map(|index| positions.get(at(*index)).copied()).collect()
 }
 
-fn at(index: u32) -> usize {
+pub(crate) fn at(index: u32) -> usize {
     usize::try_from(index).unwrap_or(usize::MAX)
 }
 

@@ -1,0 +1,231 @@
+//! Rows by the value of a field, where the field has few values: found by hashing instead of sorting.
+//!
+//! Owns which values may be told apart by their bits alone. Whatever needs the finer rules of groups (R7.46-R7.52) is
+//! given up, and the caller goes the long way.
+
+use super::{
+    Rows, View, ViewGroup,
+    aggregate::Tally,
+    field::FieldReader,
+    group::Group,
+    matching::old_date,
+    order::{self, By},
+};
+use crate::{Record, Value};
+use std::{
+    cmp::Ordering,
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
+
+/// A value by its bits.
+#[derive(PartialEq, Eq, Hash)]
+enum Ident<'a> {
+    Whole(i64),
+    Fraction(u64),
+    Date(i64),
+    Text(&'a str),
+}
+
+/// A quick hash for values of our own data; a service that sends colliding ones makes its own queries slow, and groups
+/// with many values are given up anyway.
+#[derive(Default)]
+struct Quick(u64);
+
+impl Hasher for Quick {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let word = chunk.iter().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
+            self.write_u64(word);
+        }
+    }
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+    fn write_i64(&mut self, word: i64) {
+        self.write_u64(word.cast_unsigned());
+    }
+    fn write_u8(&mut self, byte: u8) {
+        self.write_u64(u64::from(byte));
+    }
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word.cast_unsigned() as u64);
+    }
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+}
+
+/// Whole numbers below this are found without hashing.
+const SMALL: usize = 1024;
+
+const NONE: u32 = u32::MAX;
+
+/// The values met so far, numbered.
+struct Distinct<'a> {
+    values: Vec<Option<&'a Value>>,
+    small: Vec<u32>,
+    others: HashMap<Ident<'a>, u32, BuildHasherDefault<Quick>>,
+    missing: u32,
+    truths: [u32; 2],
+    limit: usize,
+    numbers: bool,
+    dates: bool,
+    texts: bool,
+}
+
+impl<'a> Distinct<'a> {
+    fn new(limit: usize) -> Self {
+        Self {
+            values: Vec::new(),
+            small: Vec::new(),
+            others: HashMap::default(),
+            missing: NONE,
+            truths: [NONE; 2],
+            limit,
+            numbers: false,
+            dates: false,
+            texts: false,
+        }
+    }
+
+    /// The number of a value; `None` when its group cannot be told by the value's bits.
+    fn number(&mut self, value: Option<&'a Value>) -> Option<usize> {
+        let next = u32::try_from(self.values.len()).ok()?;
+        let slot = match value {
+            // Null and absent are two groups that sort alike.
+            None | Some(Value::Null) => {
+                if let Some(known) = usize::try_from(self.missing).ok().and_then(|at| self.values.get(at))
+                    && known.is_some() != value.is_some()
+                {
+                    return None;
+                }
+                &mut self.missing
+            }
+            Some(Value::Bool(value)) => self.truths.get_mut(usize::from(*value))?,
+            Some(Value::Number(number)) => {
+                self.numbers = true;
+                match number.as_i64() {
+                    Some(whole) => {
+                        let small = usize::try_from(whole).ok().filter(|small| *small < SMALL);
+                        if let Some(small) = small {
+                            if self.small.is_empty() {
+                                self.small.resize(SMALL, NONE);
+                            }
+                            self.small.get_mut(small)?
+                        } else {
+                            // Beyond this doubles and whole numbers compare as their roundings.
+                            if whole.unsigned_abs() >= 1 << 53 {
+                                return None;
+                            }
+                            self.others.entry(Ident::Whole(whole)).or_insert(NONE)
+                        }
+                    }
+                    None if number.is_nan() || number.as_f64().abs() >= 9_007_199_254_740_992.0 => return None,
+                    None => self.others.entry(Ident::Fraction(number.as_f64().to_bits())).or_insert(NONE),
+                }
+            }
+            Some(Value::Date(date)) => {
+                self.dates = true;
+                self.others.entry(Ident::Date(date.millis())).or_insert(NONE)
+            }
+            Some(Value::String(text)) => {
+                self.texts = true;
+                self.others.entry(Ident::Text(text)).or_insert(NONE)
+            }
+            Some(Value::Array(_) | Value::Object(_)) => return None,
+        };
+        if *slot == NONE {
+            if self.values.len() >= self.limit {
+                return None;
+            }
+            // To aggregates such a text is the date that it spells.
+            if let Some(Value::String(text)) = value
+                && old_date(text).is_some()
+            {
+                return None;
+            }
+            *slot = next;
+            self.values.push(value);
+        }
+        // A date is also the number of its milliseconds, a text the number that it spells.
+        if self.numbers && (self.dates || self.texts) {
+            return None;
+        }
+        usize::try_from(*slot).ok()
+    }
+
+    /// The numbers of the values in ascending order; `None` when two of them sort alike.
+    fn in_order(&self) -> Option<Vec<usize>> {
+        let value = |at: usize| self.values.get(at).copied().flatten();
+        let mut order: Vec<usize> = (0..self.values.len()).collect();
+        order.sort_by(|a, b| order::compare_values(value(*a), value(*b)));
+        let alike = order.windows(2).any(|pair| match pair {
+            [a, b] => order::compare_values(value(*a), value(*b)) == Ordering::Equal,
+            _ => false,
+        });
+        (!alike).then_some(order)
+    }
+}
+
+struct Bucket<'q> {
+    positions: Vec<u32>,
+    tally: Option<Tally<'q>>,
+}
+
+/// The groups of these rows, unpaged; `None` when they have to be found by sorting. `positions` come in data order.
+pub(crate) fn groups(rows: &dyn Rows, positions: &[u32], levels: &[Group], sorts: &[By<'_>]) -> Option<Vec<ViewGroup>> {
+    let (level, inner) = levels.split_first()?;
+    if level.compare.is_some() {
+        return None;
+    }
+    let mut reader = FieldReader::new(&level.field);
+    let mut distinct = Distinct::new(positions.len() / 8 + 16);
+    let mut buckets: Vec<Bucket<'_>> = Vec::new();
+    // Aggregates run over the rows of a group in their order: at once where that is the order in which they come.
+    let at_once = inner.is_empty() && sorts.is_empty() && !level.aggregates.is_empty();
+    for position in positions {
+        let record = rows.record(order::at(*position));
+        let number = distinct.number(reader.get(record))?;
+        if number == buckets.len() {
+            let tally = at_once.then(|| Tally::new(&level.aggregates));
+            buckets.push(Bucket { positions: Vec::new(), tally });
+        }
+        let bucket = buckets.get_mut(number)?;
+        bucket.positions.push(*position);
+        if let Some(tally) = &mut bucket.tally {
+            tally.add(record);
+        }
+    }
+    let mut order = distinct.in_order()?;
+    if level.dir.apply(Ordering::Less) == Ordering::Greater {
+        order.reverse();
+    }
+    let mut out = Vec::with_capacity(buckets.len());
+    for number in order {
+        let bucket = buckets.get_mut(number)?;
+        let positions = std::mem::take(&mut bucket.positions);
+        let items = if inner.is_empty() {
+            View::Rows(if sorts.is_empty() { positions } else { order::order(rows, &positions, sorts, None) })
+        } else {
+            View::Groups(groups(rows, &positions, inner, sorts)?)
+        };
+        let aggregates = match bucket.tally.take() {
+            Some(tally) => tally.finish(),
+            None if level.aggregates.is_empty() => Record::new(),
+            None => {
+                let mut tally = Tally::new(&level.aggregates);
+                items.flat().into_iter().for_each(|position| tally.add(rows.record(order::at(position))));
+                tally.finish()
+            }
+        };
+        out.push(ViewGroup {
+            field: level.field.clone(),
+            value: distinct.values.get(number).copied().flatten().cloned(),
+            has_subgroups: !inner.is_empty(),
+            aggregates,
+            items,
+        });
+    }
+    Some(out)
+}
