@@ -70,6 +70,11 @@ impl Path {
         descend(record.get(first)?, rest)
     }
 
+    /// As [`get`](Self::get) for a name; one without `.` and `[` is not split first.
+    pub(crate) fn get_named<'a>(name: &str, record: &'a Record) -> Option<&'a Value> {
+        if name.contains(['.', '[']) { Self::parse(name).get(record) } else { record.get(name) }
+    }
+
     /// The value in a value; the empty path gives the value itself.
     pub fn get_in<'a>(&self, value: &'a Value) -> Option<&'a Value> {
         descend(value, &self.parts)

@@ -63,6 +63,11 @@ impl Record {
         self.0.values.get(position)
     }
 
+    /// The values in the order of the shape; copied first where they are shared.
+    pub(crate) fn values_mut(&mut self) -> &mut [Value] {
+        &mut Arc::make_mut(&mut self.0).values
+    }
+
     /// The position of a member, to be reused for records of the same [`Shape`].
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.0.shape.position(name)

@@ -163,6 +163,19 @@ impl Body {
     }
 }
 
+impl Body {
+    /// As [`decode`](Self::decode), without sharing what was decoded already.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn into_value(self) -> crate::Result<Option<Value>> {
+        match self {
+            Self::Value(value) => Ok(Some(value)),
+            other => other.decode(),
+        }
+    }
+}
+
 impl From<Value> for Body {
     fn from(value: Value) -> Self {
         Self::Value(value)

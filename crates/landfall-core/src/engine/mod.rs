@@ -436,7 +436,7 @@ impl Engine {
     /// The value of the id field of a record.
     pub fn id_of(&self, record: &Record) -> Option<Value> {
         let field = self.options.schema.model()?.id_field()?;
-        crate::Path::parse(field).get(record).cloned()
+        crate::Path::get_named(field, record).cloned()
     }
 
     fn id_source(&self) -> Option<Text> {

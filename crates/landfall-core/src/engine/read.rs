@@ -133,7 +133,8 @@ impl Engine {
             Err(error) => return self.read_failed(run, &error.during("read")),
         };
         // Decoded once; event and data share the result.
-        let body = match reply.body.decode() {
+        let Reply { body, parts, total, headers } = reply;
+        let body = match body.into_value() {
             Ok(body) => body,
             Err(error) => return self.read_failed(run, &error.during("read")),
         };
@@ -142,7 +143,8 @@ impl Engine {
         if self.watch {
             event.response.clone_from(&body);
         }
-        let reply = Reply { body: body.map_or(crate::Body::Empty, crate::Body::Value), ..reply };
+        let body = body.map_or(crate::Body::Empty, crate::Body::Value);
+        let reply = Reply { body, parts, total, headers };
         Steps::from([Step::Emit(event), Step::Run(Then(Cont::ReadApply(run, Box::new(Ok(reply)))))])
     }
 
@@ -177,7 +179,7 @@ impl Engine {
         let grouped = self.options.server_grouping && !self.state.group().is_empty();
         let answer = reply.and_then(|reply| {
             let header_total = reply.total;
-            let value = reply.body.decode()?;
+            let value = reply.body.into_value()?;
             let mut answer = self.options.schema.read_answer(value, grouped)?;
             if let Some(total) = header_total {
                 answer.total = usize::try_from(total).ok();

@@ -12,6 +12,8 @@ pub(crate) struct Mapper<'a> {
     model: &'a Model,
     zone: &'a Zone,
     plans: [Option<Plan>; 2],
+    /// Room for the values of one record.
+    scratch: Vec<(usize, Value)>,
 }
 
 /// How the members of a mapped record come about.
@@ -44,7 +46,7 @@ enum Absent {
 
 impl<'a> Mapper<'a> {
     pub(super) fn new(model: &'a Model, zone: &'a Zone) -> Self {
-        Self { model, zone, plans: [None, None] }
+        Self { model, zone, plans: [None, None], scratch: Vec::new() }
     }
 
     /// See [`Model::read`].
@@ -70,7 +72,7 @@ impl<'a> Mapper<'a> {
             }
         }
         let Some(plan) = self.plans.get(slot).and_then(Option::as_ref) else { return record };
-        plan.apply(self.model.fields(), record, self.zone, absent)
+        plan.apply(self.model.fields(), record, self.zone, absent, &mut self.scratch)
     }
 }
 
@@ -118,9 +120,16 @@ impl Plan {
         Self { input: Arc::clone(input), output, origins, in_place }
     }
 
-    fn apply(&self, fields: &[Field], record: Record, zone: &Zone, absent: Absent) -> Record {
+    fn apply(
+        &self,
+        fields: &[Field],
+        record: Record,
+        zone: &Zone,
+        absent: Absent,
+        scratch: &mut Vec<(usize, Value)>,
+    ) -> Record {
         let record = if self.in_place {
-            match self.apply_in_place(fields, record, zone) {
+            match self.apply_in_place(fields, record, zone, scratch) {
                 Ok(record) => return record,
                 Err(record) => record,
             }
@@ -163,20 +172,31 @@ impl Plan {
 
     /// Changes only the values that their fields would change. Gives the record back when a field leaves its member out;
     /// a parser of the program's own may be asked again then.
-    fn apply_in_place(&self, fields: &[Field], mut record: Record, zone: &Zone) -> Result<Record, Record> {
-        let mut changed: Vec<(&Field, Value)> = Vec::new();
+    fn apply_in_place(
+        &self,
+        fields: &[Field],
+        mut record: Record,
+        zone: &Zone,
+        changed: &mut Vec<(usize, Value)>,
+    ) -> Result<Record, Record> {
+        changed.clear();
         for origin in &self.origins {
             let Origin::Parsed { field, position: Some(at) } = *origin else { continue };
             let Some((field, value)) = fields.get(field).zip(record.value_at(at)) else { continue };
             if !field.keeps(value) {
                 match field.parse(Some(value), zone) {
-                    Some(parsed) => changed.push((field, parsed)),
+                    Some(parsed) => changed.push((at, parsed)),
                     None => return Err(record),
                 }
             }
         }
-        for (field, parsed) in changed {
-            record.set(&field.name, parsed);
+        if !changed.is_empty() {
+            let values = record.values_mut();
+            for (at, parsed) in changed.drain(..) {
+                if let Some(slot) = values.get_mut(at) {
+                    *slot = parsed;
+                }
+            }
         }
         Ok(record)
     }
