@@ -2,7 +2,11 @@
 //!
 //! Owns both directions. Never changes a value: dates stay text until a schema parses them.
 
-use crate::{Error, ErrorKind, Number, Record, Result, Text, Value, number::Exact, record::Shape};
+use crate::{
+    Error, ErrorKind, Number, Record, Result, Text, Value,
+    number::Exact,
+    record::{BLOCK, Shape},
+};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
@@ -108,7 +112,50 @@ impl Shapes {
     }
 }
 
-struct ValueSeed<'a>(&'a mut Shapes);
+/// Rows of a list on their way into blocks, and what came before them.
+#[derive(Default)]
+struct Open {
+    items: Vec<Value>,
+    shape: Option<Arc<Shape>>,
+    values: Vec<Value>,
+    rows: u32,
+    /// The last element went into the block.
+    taken: bool,
+}
+
+impl Open {
+    /// Closes the block under way.
+    fn close(&mut self) {
+        let rows = std::mem::take(&mut self.rows);
+        let mut values = std::mem::take(&mut self.values);
+        if let (Some(shape), true) = (&self.shape, rows > 0) {
+            if rows == BLOCK {
+                // More of the same are to be expected.
+                self.values = Vec::with_capacity(values.len());
+            } else {
+                values.shrink_to_fit();
+            }
+            self.items.extend(Record::rows(Arc::clone(shape), values, rows).map(Value::Object));
+        }
+    }
+
+    /// The values from `start` on are a row of this shape.
+    fn row(&mut self, start: usize, shape: Arc<Shape>) {
+        if !self.shape.as_ref().is_some_and(|known| Arc::ptr_eq(known, &shape)) {
+            let row = self.values.split_off(start.min(self.values.len()));
+            self.close();
+            self.values = row;
+            self.shape = Some(shape);
+        }
+        self.rows += 1;
+        self.taken = true;
+        if self.rows == BLOCK {
+            self.close();
+        }
+    }
+}
+
+struct ValueSeed<'a>(&'a mut Shapes, Option<&'a mut Open>);
 
 impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = Value;
@@ -151,14 +198,27 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         Ok(Value::from(value))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut items = Vec::with_capacity(seq.size_hint().unwrap_or(0).min(1024));
-        while let Some(item) = seq.next_element_seed(ValueSeed(self.0))? {
-            items.push(item);
+        let mut open = Open::default();
+        while let Some(item) = seq.next_element_seed(ValueSeed(self.0, Some(&mut open)))? {
+            if !std::mem::take(&mut open.taken) {
+                open.close();
+                open.items.push(item);
+            }
         }
-        Ok(Value::from(items))
+        open.close();
+        Ok(Value::from(open.items))
     }
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
-        visit_record(self.0, map).map(Value::Object)
+        let Some(open) = self.1 else {
+            let mut values = Vec::new();
+            let shape = visit_members(self.0, None, &mut values, map)?;
+            return Ok(Value::Object(Record::from_parts(shape, values)));
+        };
+        let start = open.values.len();
+        let shape = visit_members(self.0, open.shape.as_ref(), &mut open.values, map)?;
+        open.row(start, shape);
+        // The row itself is in the block.
+        Ok(Value::Null)
     }
 }
 
@@ -190,32 +250,47 @@ impl Visitor<'_> for NameSeed<'_> {
     }
 }
 
-fn visit_record<'de, A: MapAccess<'de>>(shapes: &mut Shapes, mut map: A) -> Result<Record, A::Error> {
-    let Some(Name::Other(first)) = map.next_key_seed(NameSeed(None))? else {
-        return Ok(Record::from_parts(shapes.keep(Vec::new()), Vec::new()));
+/// Reads the members of one object to the end of `values`; gives their names. `usual`: the shape of the one before.
+fn visit_members<'de, A: MapAccess<'de>>(
+    shapes: &mut Shapes,
+    usual: Option<&Arc<Shape>>,
+    values: &mut Vec<Value>,
+    mut map: A,
+) -> Result<Arc<Shape>, A::Error> {
+    let start = values.len();
+    let first = usual.and_then(|shape| shape.names().first());
+    let (first, expected) = match map.next_key_seed(NameSeed(first))? {
+        None => return Ok(shapes.keep(Vec::new())),
+        Some(Name::Expected) => (None, usual.map(Arc::clone)),
+        Some(Name::Other(first)) => {
+            let known = shapes.0.iter().find(|shape| shape.names().first() == Some(&first)).map(Arc::clone);
+            (Some(first), known)
+        }
     };
-    let expected = shapes.0.iter().find(|shape| shape.names().first() == Some(&first)).map(Arc::clone);
-    let mut values: Vec<Value> = Vec::with_capacity(expected.as_ref().map_or(0, |shape| shape.names().len()));
+    if start == 0 {
+        values.reserve_exact(expected.as_ref().map_or(4, |shape| shape.names().len()));
+    }
     // While the names follow the expected shape nothing is collected; from the first other name on, names are.
-    let mut names: Option<Vec<Text>> = expected.is_none().then(|| vec![first]);
-    values.push(map.next_value_seed(ValueSeed(shapes))?);
+    let mut names: Option<Vec<Text>> = if expected.is_none() { Some(first.into_iter().collect()) } else { None };
+    values.push(map.next_value_seed(ValueSeed(shapes, None))?);
     loop {
         let hint = match (&names, &expected) {
-            (None, Some(shape)) => shape.names().get(values.len()),
+            (None, Some(shape)) => shape.names().get(values.len() - start),
             _ => None,
         };
         let Some(name) = map.next_key_seed(NameSeed(hint))? else { break };
-        let value = map.next_value_seed(ValueSeed(shapes))?;
+        let value = map.next_value_seed(ValueSeed(shapes, None))?;
         match name {
             Name::Expected => values.push(value),
             Name::Other(name) => {
+                let count = values.len() - start;
                 let list = names.get_or_insert_with(|| {
                     let known = expected.as_ref().map_or(&[][..], |shape| shape.names());
-                    known.get(..values.len()).unwrap_or(known).to_vec()
+                    known.get(..count).unwrap_or(known).to_vec()
                 });
                 // The last of several members of one name wins, in the place of the first.
                 if let Some(at) = list.iter().position(|known| *known == name) {
-                    if let Some(slot) = values.get_mut(at) {
+                    if let Some(slot) = values.get_mut(start + at) {
                         *slot = value;
                     }
                 } else {
@@ -225,17 +300,17 @@ fn visit_record<'de, A: MapAccess<'de>>(shapes: &mut Shapes, mut map: A) -> Resu
             }
         }
     }
-    let shape = match (names, expected) {
-        (None, Some(shape)) if shape.names().len() == values.len() => shape,
-        (None, Some(shape)) => shapes.keep(shape.names().get(..values.len()).unwrap_or_default().to_vec()),
+    let count = values.len() - start;
+    Ok(match (names, expected) {
+        (None, Some(shape)) if shape.names().len() == count => shape,
+        (None, Some(shape)) => shapes.keep(shape.names().get(..count).unwrap_or_default().to_vec()),
         (names, _) => shapes.keep(names.unwrap_or_default()),
-    };
-    Ok(Record::from_parts(shape, values))
+    })
 }
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        ValueSeed(&mut Shapes::default()).deserialize(deserializer)
+        ValueSeed(&mut Shapes::default(), None).deserialize(deserializer)
     }
 }
 
@@ -272,9 +347,43 @@ fn undecodable(source: serde_json::Error) -> Error {
 /// Reads JSON bytes with a memory of shapes that may outlive the text.
 pub(crate) fn from_slice_shared(bytes: &[u8], shapes: &mut Shapes) -> Result<Value> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = ValueSeed(shapes).deserialize(&mut deserializer).map_err(undecodable)?;
+    let value = ValueSeed(shapes, None).deserialize(&mut deserializer).map_err(undecodable)?;
     deserializer.end().map_err(undecodable)?;
     Ok(value)
+}
+
+/// Many objects, each from a text of its own, put into blocks as those of a list are.
+#[derive(Default)]
+pub(crate) struct Objects {
+    shapes: Shapes,
+    open: Open,
+}
+
+impl Objects {
+    /// Reads one more.
+    ///
+    /// # Errors
+    /// `Undecodable` when the text is not a JSON object; what was read so far stays.
+    pub(crate) fn read(&mut self, text: &str) -> Result<()> {
+        let mut deserializer = serde_json::Deserializer::from_slice(text.as_bytes());
+        ValueSeed(&mut self.shapes, Some(&mut self.open)).deserialize(&mut deserializer).map_err(undecodable)?;
+        deserializer.end().map_err(undecodable)?;
+        if std::mem::take(&mut self.open.taken) {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::Undecodable, "expected a JSON object"))
+        }
+    }
+
+    /// The objects in the order in which they were read.
+    pub(crate) fn finish(mut self) -> Vec<Record> {
+        self.open.close();
+        let objects = self.open.items.into_iter().filter_map(|item| match item {
+            Value::Object(record) => Some(record),
+            _ => None,
+        });
+        objects.collect()
+    }
 }
 
 pub(crate) fn from_slice(bytes: &[u8]) -> Result<Value> {

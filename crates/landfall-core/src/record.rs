@@ -1,6 +1,6 @@
 //! Records: one JSON object with ordered members.
 //!
-//! Owns the layout (a shared list of member names and a row of values) and hides it. Never knows a schema.
+//! Owns the layout (a shared list of member names, and rows of values in blocks) and hides it. Never knows a schema.
 
 use crate::{Text, Value};
 use std::{fmt, sync::Arc};
@@ -25,11 +25,16 @@ impl Shape {
     }
 }
 
-#[derive(Clone)]
-struct Inner {
+/// The values of records that look alike, one row after another.
+#[derive(Debug)]
+struct Block {
     shape: Arc<Shape>,
     values: Vec<Value>,
 }
+
+/// How many rows are put into one block, so that many rows cost few allocations and a row that is kept does not keep many
+/// others.
+pub(crate) const BLOCK: u32 = 64;
 
 /// One JSON object: members keep their order, unknown members survive. Cloning is cheap (shared until changed).
 ///
@@ -41,7 +46,10 @@ struct Inner {
 /// # Ok::<(), landfall_core::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Record(Arc<Inner>);
+pub struct Record {
+    block: Arc<Block>,
+    row: u32,
+}
 
 impl Record {
     /// An empty record.
@@ -51,36 +59,95 @@ impl Record {
 
     pub(crate) fn from_parts(shape: Arc<Shape>, values: Vec<Value>) -> Self {
         debug_assert_eq!(shape.names.len(), values.len());
-        Self(Arc::new(Inner { shape, values }))
+        Self { block: Arc::new(Block { shape, values }), row: 0 }
+    }
+
+    /// So many records of one shape from their values one row after another.
+    pub(crate) fn rows(shape: Arc<Shape>, values: Vec<Value>, rows: u32) -> impl Iterator<Item = Self> {
+        let block = Arc::new(Block { shape, values });
+        (0..rows).map(move |row| Self { block: Arc::clone(&block), row })
     }
 
     pub(crate) fn shape(&self) -> &Arc<Shape> {
-        &self.0.shape
+        &self.block.shape
+    }
+
+    /// The values in the order of the shape.
+    pub(crate) fn values(&self) -> &[Value] {
+        let width = self.block.shape.names.len();
+        let start = usize::try_from(self.row).unwrap_or(usize::MAX).saturating_mul(width);
+        self.block.values.get(start..start + width).unwrap_or_default()
     }
 
     /// The value at a position of the shape.
     pub(crate) fn value_at(&self, position: usize) -> Option<&Value> {
-        self.0.values.get(position)
+        self.values().get(position)
+    }
+
+    /// Shape and values for changing: a row of its own, copied first where it is shared.
+    fn own(&mut self) -> &mut Block {
+        let alone = self.row == 0 && self.block.values.len() == self.block.shape.names.len();
+        if !alone || Arc::strong_count(&self.block) > 1 {
+            let block = Block { shape: Arc::clone(&self.block.shape), values: self.values().to_vec() };
+            *self = Self { block: Arc::new(block), row: 0 };
+        }
+        Arc::make_mut(&mut self.block)
+    }
+
+    /// Changes the values of records that are rows of one block where they stand, each with its values, if nobody else
+    /// holds any of that block. Gives the records, and whether it was done.
+    pub(crate) fn change_together(records: &mut [Self], mut change: impl FnMut(&mut [Value])) -> bool {
+        let Some(first) = records.first() else { return true };
+        let width = first.block.shape.names.len();
+        if width == 0 || !records.iter().all(|record| Arc::ptr_eq(&record.block, &first.block)) {
+            return false;
+        }
+        if Arc::strong_count(&first.block) != records.len() {
+            return false;
+        }
+        let rows: Vec<u32> = records.iter().map(|record| record.row).collect();
+        let empty = Self::new();
+        let mut block = Arc::clone(&first.block);
+        records.fill(empty);
+        let unshared = Arc::get_mut(&mut block);
+        let done = unshared.is_some();
+        if let Some(block) = unshared {
+            for row in &rows {
+                let start = usize::try_from(*row).unwrap_or(usize::MAX).saturating_mul(width);
+                if let Some(values) = block.values.get_mut(start..start + width) {
+                    change(values);
+                }
+            }
+        }
+        for (record, row) in records.iter_mut().zip(rows) {
+            *record = Self { block: Arc::clone(&block), row };
+        }
+        done
+    }
+
+    /// Whether both are rows of one block.
+    pub(crate) fn same_block(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.block, &other.block)
     }
 
     /// The values in the order of the shape; copied first where they are shared.
     pub(crate) fn values_mut(&mut self) -> &mut [Value] {
-        &mut Arc::make_mut(&mut self.0).values
+        &mut self.own().values
     }
 
     /// The position of a member, to be reused for records of the same [`Shape`].
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        self.0.shape.position(name)
+        self.block.shape.position(name)
     }
 
     /// Whether both are one and the same in memory, which implies equality.
     pub(crate) fn same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.row == other.row && Arc::ptr_eq(&self.block, &other.block)
     }
 
     /// The member of this name; `None` when absent (JavaScript's undefined).
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.position(name).and_then(|position| self.0.values.get(position))
+        self.position(name).and_then(|position| self.value_at(position))
     }
 
     /// Whether the member exists.
@@ -92,43 +159,43 @@ impl Record {
     pub fn set(&mut self, name: impl AsRef<str>, value: impl Into<Value>) -> Option<Value> {
         let name = name.as_ref();
         let position = self.position(name);
-        let inner = Arc::make_mut(&mut self.0);
-        if let Some(slot) = position.and_then(|position| inner.values.get_mut(position)) {
+        let block = self.own();
+        if let Some(slot) = position.and_then(|position| block.values.get_mut(position)) {
             return Some(std::mem::replace(slot, value.into()));
         }
         // A shape that nobody shares grows in place; a shared one is copied.
-        Arc::make_mut(&mut inner.shape).names.push(Text::from(name));
-        inner.values.push(value.into());
+        Arc::make_mut(&mut block.shape).names.push(Text::from(name));
+        block.values.push(value.into());
         None
     }
 
     /// Removes a member; the others keep their order. Gives its value.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
         let position = self.position(name)?;
-        let inner = Arc::make_mut(&mut self.0);
-        Arc::make_mut(&mut inner.shape).names.remove(position);
-        Some(inner.values.remove(position))
+        let block = self.own();
+        Arc::make_mut(&mut block.shape).names.remove(position);
+        Some(block.values.remove(position))
     }
 
     /// A mutable member.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
         let position = self.position(name)?;
-        Arc::make_mut(&mut self.0).values.get_mut(position)
+        self.own().values.get_mut(position)
     }
 
     /// The number of members.
     pub fn len(&self) -> usize {
-        self.0.values.len()
+        self.block.shape.names.len()
     }
 
     /// Whether there is no member.
     pub fn is_empty(&self) -> bool {
-        self.0.values.is_empty()
+        self.block.shape.names.is_empty()
     }
 
     /// The members in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
-        self.0.shape.names.iter().map(Text::as_str).zip(self.0.values.iter())
+        self.block.shape.names.iter().map(Text::as_str).zip(self.values().iter())
     }
 
     /// Reads one JSON object.
@@ -168,6 +235,12 @@ impl Record {
 impl Default for Record {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Clone for Block {
+    fn clone(&self) -> Self {
+        Self { shape: Arc::clone(&self.shape), values: self.values.clone() }
     }
 }
 

@@ -255,9 +255,9 @@ impl Engine {
             }
         }
         let mut removed: Vec<(i64, Removed)> = Vec::new();
-        for stored in &state.rows {
-            let create = stored.state == Some(ChangeKind::Create);
-            let record = self.read_in(Record::from_json(&stored.record).map_err(damaged)?, create);
+        let records = self.records_in(&state.rows)?;
+        out.rows.reserve(records.len());
+        for (stored, record) in state.rows.iter().zip(records) {
             let row = Row { uid: Uid(stored.id), order: stored.order, record: record.clone() };
             let Some(kind) = stored.state else {
                 let change = self.looks_new(&record).then(|| Change {
@@ -283,6 +283,24 @@ impl Engine {
         removed.sort_by_key(|(seq, _)| *seq);
         out.removed = removed.into_iter().map(|(_, removed)| removed).collect();
         Ok(out)
+    }
+
+    /// The values of all rows, as the program sees them.
+    fn records_in(&self, rows: &[StoredRow]) -> Result<Vec<Record>> {
+        let mut objects = crate::json::Objects::default();
+        for stored in rows {
+            objects.read(&stored.record).map_err(damaged)?;
+        }
+        let mut records = objects.finish();
+        if let Some(model) = self.options.schema.model() {
+            model.mapper(self.options.schema.zone()).read_all(&mut records);
+            for (stored, record) in rows.iter().zip(&mut records) {
+                if stored.state == Some(ChangeKind::Create) {
+                    model.restore_id(record);
+                }
+            }
+        }
+        Ok(records)
     }
 
     fn read_in(&self, record: Record, create: bool) -> Record {

@@ -260,6 +260,11 @@ impl Field {
             }
     }
 
+    /// Whether the program parses it itself.
+    pub(crate) fn has_parser(&self) -> bool {
+        self.parser.is_some()
+    }
+
     /// Whether the server names it differently.
     pub(crate) fn is_renamed(&self) -> bool {
         *self.source() != self.name

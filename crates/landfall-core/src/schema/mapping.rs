@@ -33,6 +33,8 @@ struct Plan {
     origins: Vec<Origin>,
     /// Whether every member stays where it is.
     in_place: bool,
+    /// Whether a parser of the program's own is asked, which may leave its member out.
+    asks: bool,
 }
 
 /// Whether declared fields that a record lacks are looked for.
@@ -59,18 +61,44 @@ impl<'a> Mapper<'a> {
         self.map(record, Absent::LeftOut)
     }
 
+    /// As [`read`](Self::read) for many: rows of one block are changed where they stand.
+    pub(crate) fn read_all(&mut self, records: &mut [Record]) {
+        if self.model.fields().is_empty() {
+            return;
+        }
+        let zone = self.zone;
+        let fields = self.model.fields();
+        for rows in records.chunk_by_mut(Record::same_block) {
+            let Some(first) = rows.first() else { continue };
+            let together = match self.plan(first.shape(), Absent::Parsed) {
+                Some(plan) if plan.in_place && !plan.asks => {
+                    Record::change_together(rows, |values| plan.change(fields, values, zone))
+                }
+                _ => false,
+            };
+            if !together {
+                for record in rows {
+                    let row = std::mem::take(record);
+                    *record = self.read(row);
+                }
+            }
+        }
+    }
+
+    fn plan(&mut self, shape: &Arc<Shape>, absent: Absent) -> Option<&Plan> {
+        let place = self.plans.get_mut(usize::from(absent == Absent::LeftOut))?;
+        if !place.as_ref().is_some_and(|plan| Arc::ptr_eq(&plan.input, shape)) {
+            *place = Some(Plan::new(self.model, shape, absent));
+        }
+        place.as_ref()
+    }
+
     fn map(&mut self, record: Record, absent: Absent) -> Record {
         if self.model.fields().is_empty() {
             return record;
         }
         let slot = usize::from(absent == Absent::LeftOut);
-        let known = self.plans.get(slot).and_then(Option::as_ref);
-        if !known.is_some_and(|plan| Arc::ptr_eq(&plan.input, record.shape())) {
-            let plan = Plan::new(self.model, record.shape(), absent);
-            if let Some(place) = self.plans.get_mut(slot) {
-                *place = Some(plan);
-            }
-        }
+        self.plan(record.shape(), absent);
         let Some(plan) = self.plans.get(slot).and_then(Option::as_ref) else { return record };
         plan.apply(self.model.fields(), record, self.zone, absent, &mut self.scratch)
     }
@@ -117,7 +145,8 @@ impl Plan {
                 Origin::Parsed { position, .. } => position == Some(at),
             });
         let output = if in_place { Arc::clone(input) } else { Arc::new(Shape::new(names)) };
-        Self { input: Arc::clone(input), output, origins, in_place }
+        let asks = fields.iter().any(Field::has_parser);
+        Self { input: Arc::clone(input), output, origins, in_place, asks }
     }
 
     fn apply(
@@ -168,6 +197,19 @@ impl Plan {
         let shape = Arc::new(Shape::new(names.collect()));
         let values = values.into_iter().enumerate().filter(|(at, _)| kept(at)).map(|(_, value)| value);
         Record::from_parts(shape, values.collect())
+    }
+
+    /// Changes the values of one record where they stand.
+    fn change(&self, fields: &[Field], values: &mut [Value], zone: &Zone) {
+        for origin in &self.origins {
+            let Origin::Parsed { field, position: Some(at) } = *origin else { continue };
+            let Some((field, value)) = fields.get(field).zip(values.get_mut(at)) else { continue };
+            if !field.keeps(value)
+                && let Some(parsed) = field.parse(Some(value), zone)
+            {
+                *value = parsed;
+            }
+        }
     }
 
     /// Changes only the values that their fields would change. Gives the record back when a field leaves its member out;

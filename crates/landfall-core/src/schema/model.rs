@@ -177,7 +177,15 @@ impl Model {
     /// As [`read`](Self::read) for a stored record. A created record that lacks its id gets the default id back (Q3).
     pub fn read_stored(&self, record: Record, created: bool, zone: &Zone) -> Record {
         let mut record = self.read(record, zone);
-        if let (true, Some(id)) = (created, &self.id) {
+        if created {
+            self.restore_id(&mut record);
+        }
+        record
+    }
+
+    /// Gives a created record that lacks its id the default id back (Q3).
+    pub(crate) fn restore_id(&self, record: &mut Record) {
+        if let Some(id) = &self.id {
             let lost = record.get(id).is_none_or(Value::is_null);
             let default = self.default_id();
             let declared = self.fields.iter().any(|field| field.name == *id);
@@ -185,7 +193,6 @@ impl Model {
                 record.set(id, default);
             }
         }
-        record
     }
 
     /// A mapper for many records: what it learns about one record serves those that look alike.

@@ -1,7 +1,8 @@
 //! The reader: from a decoded answer to records (reference 3).
 
 use super::{Accessor, Model, Schema};
-use crate::{Error, ErrorKind, Record, Result, Value};
+use crate::{Error, ErrorKind, Record, Result, Value, record::Shape};
+use std::sync::Arc;
 
 /// What a read's answer holds.
 #[derive(Debug, Default)]
@@ -123,7 +124,7 @@ impl Schema {
     fn rows(&self, found: Option<Value>, sparse: bool) -> Result<Vec<Record>> {
         let declared = self.model.as_ref().is_some_and(|model| !model.fields().is_empty());
         let items = match found {
-            Some(Value::Array(items)) => std::sync::Arc::try_unwrap(items).unwrap_or_else(|shared| Vec::clone(&shared)),
+            Some(Value::Array(items)) => Arc::try_unwrap(items).unwrap_or_else(|shared| Vec::clone(&shared)),
             Some(one @ Value::Object(_)) if declared || sparse => vec![one],
             None | Some(Value::Null) => Vec::new(),
             Some(Value::String(text)) if text.is_empty() => Vec::new(),
@@ -132,23 +133,32 @@ impl Schema {
                 return Err(misplaced(message, &other));
             }
         };
-        let mut mapper = self.model.as_ref().map(|model| model.mapper(&self.zone));
-        let mut rows = Vec::with_capacity(items.len());
+        let mut rows: Vec<Record> = Vec::with_capacity(items.len());
+        let mut clean: Option<Arc<Shape>> = None;
         for item in items {
             match item {
                 Value::Object(mut record) => {
                     // A marker of ours from a server means nothing (S12).
-                    record.remove("__state__");
-                    record.remove("__landfall");
-                    rows.push(match &mut mapper {
-                        Some(mapper) if sparse => mapper.read_sparse(record),
-                        Some(mapper) => mapper.read(record),
-                        None => record,
-                    });
+                    if !clean.as_ref().is_some_and(|shape| Arc::ptr_eq(shape, record.shape())) {
+                        record.remove("__state__");
+                        record.remove("__landfall");
+                        clean = Some(Arc::clone(record.shape()));
+                    }
+                    rows.push(record);
                 }
                 // An answer such as "ok" says nothing about the record.
                 _ if sparse => rows.push(Record::new()),
                 other => return Err(misplaced("a record must be an object", &other)),
+            }
+        }
+        if let Some(model) = &self.model {
+            let mut mapper = model.mapper(&self.zone);
+            if sparse {
+                for row in &mut rows {
+                    *row = mapper.read_sparse(std::mem::take(row));
+                }
+            } else {
+                mapper.read_all(&mut rows);
             }
         }
         Ok(rows)
