@@ -138,8 +138,10 @@ impl Engine {
         // Without a model there is no change tracking (R4.2).
         let tracked = self.options.schema.model().is_some();
         let is_id = self.options.schema.model().and_then(|model| model.id_field()) == Some(field);
+        let version = self.table.version();
         if let Some(slot) = self.table.record_mut(uid) {
             let was = std::mem::replace(slot, record);
+            self.follow_edit(uid, &was, version);
             let change = self.overlay.entry(uid).or_insert_with(|| Change { base: Some(was), ..Change::default() });
             if tracked {
                 change.note(field);

@@ -133,10 +133,36 @@ impl Engine {
         if grouped {
             self.compute_groups(&query);
         } else {
-            let processed = crate::process(&self.table, &query);
+            let processed = self.processed(&query);
             self.set_filter_total(processed.total, default_total);
             self.computed = Some(Computed { view: processed.view });
             self.gathered = self.gather(&self.table, &query);
+        }
+    }
+
+    /// What a query shows: by the view that followed the edits since it was worked out, else worked out anew.
+    fn processed(&mut self, query: &Query) -> crate::Processed {
+        let version = self.table.version();
+        if let Some((known, live)) = &self.live
+            && *known == version
+            && live.follows(query)
+            && let Some(processed) = live.processed()
+        {
+            return processed;
+        }
+        let (processed, live) = crate::query::process_live(&self.table, query);
+        self.live = live.map(|live| (version, live));
+        processed
+    }
+
+    /// A row of the table was edited; `was` and `version` are what it and the table's version were before.
+    pub(crate) fn follow_edit(&mut self, uid: Uid, was: &Record, version: u64) {
+        let Some((known, live)) = self.live.as_mut().filter(|(known, _)| *known == version) else { return };
+        let position = self.table.position(uid).and_then(|at| u32::try_from(at).ok());
+        if position.is_some_and(|position| live.edited(&self.table, position, was)) {
+            *known = self.table.version();
+        } else {
+            self.live = None;
         }
     }
 
@@ -289,6 +315,8 @@ impl Engine {
             self.state.replace(*options);
         }
         self.touch();
+        // A query looks at every row again.
+        self.live = None;
         self.ensure_view(true);
         let mut change = Event::new(EventKind::Change);
         change.items = self.view_items();

@@ -64,6 +64,8 @@ pub struct Engine {
     /// The tree that cancelling goes back to.
     pristine_groups: Option<Vec<GroupNode>>,
     computed: Option<Computed>,
+    /// The view as it follows edits, and the version of the table that it is right for.
+    live: Option<(u64, crate::query::Live)>,
     /// The aggregates as last computed or answered; none when there is nothing to aggregate.
     gathered: Option<Record>,
     /// What is shown of them.
@@ -113,6 +115,7 @@ impl Engine {
             groups: None,
             pristine_groups: None,
             computed: None,
+            live: None,
             gathered: None,
             aggregates: Record::new(),
             total: options.total,

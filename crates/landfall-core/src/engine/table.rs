@@ -36,11 +36,14 @@ pub(crate) struct Table {
     odd: HashMap<Uid, u64>,
     /// Set when order keys were given anew, so that everything stored has to be written again.
     renumbered: bool,
+    /// Counts changes of rows and of their places.
+    version: u64,
 }
 
 impl Table {
     /// Takes records of fresh identity, in order. `first` is the identity of the first.
     pub(crate) fn load(&mut self, records: Vec<Record>, first: u64) {
+        self.version += 1;
         self.first = first;
         self.loaded = records.len() as u64;
         self.odd.clear();
@@ -53,6 +56,7 @@ impl Table {
 
     /// Takes rows that have identities and order keys already; they must be sorted by order.
     pub(crate) fn restore(&mut self, rows: Vec<Row>) {
+        self.version += 1;
         self.loaded = 0;
         self.odd = rows.iter().map(|row| (row.uid, row.order)).collect();
         self.renumbered = false;
@@ -64,6 +68,11 @@ impl Table {
 
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Another number than before when rows or their places have changed.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     pub(crate) fn rows(&self) -> &[Row] {
@@ -94,11 +103,13 @@ impl Table {
 
     pub(crate) fn record_mut(&mut self, uid: Uid) -> Option<&mut Record> {
         let at = self.position(uid)?;
+        self.version += 1;
         self.rows.get_mut(at).map(|row| &mut row.record)
     }
 
     /// Puts a row at a position (at the end when beyond it).
     pub(crate) fn insert(&mut self, index: usize, uid: Uid, record: Record) {
+        self.version += 1;
         let index = index.min(self.rows.len());
         let before = index.checked_sub(1).and_then(|i| self.rows.get(i)).map_or(0, |row| row.order);
         let order = match self.rows.get(index) {
@@ -114,6 +125,7 @@ impl Table {
 
     /// Puts rows back where their order keys say, each before a row that was put in its place since.
     pub(crate) fn put_back(&mut self, mut rows: Vec<Row>) {
+        self.version += 1;
         if rows.is_empty() {
             return;
         }
@@ -139,6 +151,7 @@ impl Table {
 
     pub(crate) fn remove(&mut self, uid: Uid) -> Option<(usize, Row)> {
         let at = self.position(uid)?;
+        self.version += 1;
         let row = self.rows.remove(at);
         self.odd.remove(&uid);
         Some((at, row))
@@ -153,6 +166,7 @@ impl Table {
 
     /// Brings the rows into the order of these positions.
     pub(crate) fn permute(&mut self, positions: &[u32]) {
+        self.version += 1;
         let old = std::mem::take(&mut self.rows);
         let mut slots: Vec<Option<Row>> = old.into_iter().map(Some).collect();
         for &position in positions {

@@ -302,6 +302,30 @@ impl Filter {
         }
     }
 
+    /// Whether a closure of the program's is asked.
+    pub(crate) fn asks(&self) -> bool {
+        match &self.0 {
+            Node::Condition(_) | Node::Foreign(_) => false,
+            Node::Group { filters, .. } => filters.iter().any(Self::asks),
+            Node::Custom(_) => true,
+        }
+    }
+
+    /// Whether both let the same records pass because they are written alike.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Node::Condition(a), Node::Condition(b)) => {
+                (&a.field, a.operator, &a.value, a.ignore_case) == (&b.field, b.operator, &b.value, b.ignore_case)
+            }
+            (Node::Group { logic: a, filters: of_a, .. }, Node::Group { logic: b, filters: of_b, .. }) => {
+                a == b && of_a.len() == of_b.len() && of_a.iter().zip(of_b).all(|(a, b)| a.same(b))
+            }
+            (Node::Custom(a), Node::Custom(b)) => Arc::ptr_eq(a, b),
+            (Node::Foreign(_), Node::Foreign(_)) => true,
+            _ => false,
+        }
+    }
+
     /// The fields that conditions ask for, each once, in the order of their first use.
     pub fn fields(&self) -> Vec<String> {
         fn walk(filter: &Filter, out: &mut Vec<String>) {

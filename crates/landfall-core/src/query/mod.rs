@@ -9,6 +9,7 @@ mod field;
 mod filter;
 mod group;
 mod js;
+mod live;
 mod matching;
 mod operator;
 mod order;
@@ -24,6 +25,7 @@ pub use sort::{Direction, RecordOrder, Sort};
 
 use crate::{Record, Text, Value};
 use group::Incoming;
+pub(crate) use live::{Live, process as process_live};
 use matching::Matcher;
 use order::By;
 

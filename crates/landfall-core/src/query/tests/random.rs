@@ -3,7 +3,7 @@
 use super::{Table, rows};
 use crate::{
     Aggregate, Date, Direction, Filter, Group, Query, Record, Sort, Value, View, ViewGroup,
-    query::{aggregates, collate, process},
+    query::{aggregates, collate, process, process_live},
 };
 use proptest::prelude::*;
 use std::cmp::Ordering;
@@ -174,6 +174,40 @@ proptest! {
         let scope = Table(sorted.iter().map(|position| record(&table, *position).clone()).collect());
         let expected = plain_groups(&table, &plain_page(sorted, &query), &query.group, &scope);
         prop_assert_eq!(process(&table, &query).view, View::Groups(expected));
+    }
+
+    #[test]
+    fn a_live_view_equals_a_fresh_one(
+        table in tables(),
+        sort in sorts(),
+        (skip, take) in pages(),
+        filter in prop::option::of((-3..4_i64, any::<bool>())),
+        edits in prop::collection::vec((0..40_usize, "[abn]", value()), 1..80),
+    ) {
+        let mut table = table;
+        let filter = filter.map(|(x, not)| if not { Filter::neq("a", x) } else { Filter::gte("a", x) });
+        let query = Query { filter, sort, skip, take, ..Query::default() };
+        let (processed, live) = process_live(&table, &query);
+        prop_assert_eq!(&processed, &process(&table, &query));
+        let mut live = live.unwrap();
+        for (at, field, value) in edits {
+            let Some(row) = table.0.get_mut(at) else { continue };
+            let was = row.clone();
+            match value {
+                Some(value) => drop(row.set(&field, value)),
+                None => drop(row.remove(&field)),
+            }
+            prop_assert!(live.edited(&table, u32::try_from(at).unwrap(), &was));
+            prop_assert!(live.follows(&query));
+            if let Some(processed) = live.processed() {
+                prop_assert_eq!(processed, process(&table, &query));
+            } else {
+                // The reserve is used up.
+                let (processed, fresh) = process_live(&table, &query);
+                prop_assert_eq!(processed, process(&table, &query));
+                live = fresh.unwrap();
+            }
+        }
     }
 
     #[test]
