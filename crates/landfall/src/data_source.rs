@@ -314,7 +314,7 @@ impl<T> DataSource<T> {
         self.shared().engine().item(uid.into()).map(Entry::new)
     }
 
-    /// The position of an item in the data.
+    /// The position of an item in the data; none while the data are groups of a server.
     #[doc(alias = "indexOf")]
     pub fn index_of(&self, uid: impl Into<Uid>) -> Option<usize> {
         self.shared().engine().index_of(uid.into())

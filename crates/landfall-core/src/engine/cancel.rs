@@ -4,7 +4,7 @@ use super::{
     Engine, Step, Steps,
     change::{Accepted, Change, Removed},
     event::{Action, Event, EventKind},
-    groups,
+    groups::{self, GroupNode},
     table::{Row, Uid},
 };
 use crate::{ChangeKind, Delta, Record, Result};
@@ -69,18 +69,29 @@ impl Engine {
             }
         }
         self.table.put_back(back);
-        for uid in std::mem::take(&mut self.appended) {
-            self.table.move_to_end(uid);
+        if self.options.in_place_sort && !self.options.offline_storage {
+            // The order before the sorts in place is the one in which the rows came.
+            self.table.order_by_age();
         }
+        let appended = std::mem::take(&mut self.appended);
         if self.groups.is_some() {
             self.groups.clone_from(&self.pristine_groups);
+        }
+        for uid in appended {
+            self.table.move_to_end(uid);
+            if let (Some(groups), Some(row)) = (&mut self.groups, self.table.get(uid)) {
+                let own = GroupNode::around(self.state.group(), &row.record, uid);
+                groups::remove(groups, uid);
+                groups.extend(own);
+            }
         }
         self.rebuild_groups();
         self.ids = None;
         self.total = self.total.map(|total| (total + came).saturating_sub(went));
         self.touch();
         self.sort_in_place();
-        let mut steps = self.storage_steps(delta);
+        // What was not stored leaves the storage as it is (R6.10).
+        let mut steps = if delta.is_empty() { Steps::new() } else { self.storage_steps(delta) };
         let mut event = Event::new(EventKind::Change);
         event.items = self.view_items();
         steps.push_back(Step::Emit(event));
@@ -118,8 +129,9 @@ impl Engine {
                 Steps::new()
             }
             Back::Gone | Back::Never => {
-                let Some((at, row)) = self.table.remove(uid) else { return Ok(Steps::new()) };
+                let Some((mut at, row)) = self.table.remove(uid) else { return Ok(Steps::new()) };
                 if let Some(groups) = &mut self.groups {
+                    at = groups::place(groups, uid).unwrap_or(at);
                     groups::remove(groups, uid);
                     groups::prune(groups);
                     self.meta_dirty = true;
@@ -129,7 +141,7 @@ impl Engine {
                 self.edited(Action::Remove, None, Some(at), items, 1)
             }
         };
-        let mut out = self.storage_steps(delta);
+        let mut out = if delta.is_empty() { Steps::new() } else { self.storage_steps(delta) };
         out.extend(steps);
         Ok(out)
     }

@@ -32,7 +32,9 @@ impl Engine {
             self.overlay.insert(uid, Change { added, draft: true, ..Change::default() });
         }
         let items = self.items_of(&[uid]);
-        Ok((uid, self.edited(Action::Add, None, Some(at), items, 1)))
+        let steps = self.edited(Action::Add, None, Some(at), items, 1);
+        self.show_anyway(uid);
+        Ok((uid, steps))
     }
 
     /// What a new instance of the model looks like (R2.11-R2.15).

@@ -74,14 +74,21 @@ impl Engine {
 
     /// The item with this id; `2` and `"2"` are equal (R9.28).
     pub fn get(&mut self, id: &Value) -> Option<Item> {
+        if self.options.schema.model().is_none() {
+            // Without a model a member `id` is taken for the id (R9.29).
+            let same =
+                |record: &Record| record.get("id").is_some_and(|own| !own.is_null() && own.to_text() == id.to_text());
+            let row = self.table.rows().iter().find(|row| same(&row.record))?;
+            return Some(Item { uid: row.uid, record: row.record.clone() });
+        }
         let uid = self.find_id(id)?;
         self.item(uid)
     }
 
-    /// The position of an item in the data.
+    /// The position of an item in the data; none while the data are groups of a server (R4.33).
     #[doc(alias = "indexOf")]
     pub fn index_of(&self, uid: Uid) -> Option<usize> {
-        self.table.position(uid)
+        self.table.position(uid).filter(|_| self.groups.is_none())
     }
 
     /// All items in data order.

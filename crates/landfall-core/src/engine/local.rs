@@ -55,16 +55,16 @@ impl Shown {
 }
 
 /// The top groups of a server as rows.
-struct Heads<'g>(&'g [GroupNode]);
+struct Heads(Vec<Record>);
 
-impl crate::Rows for Heads<'_> {
+impl crate::Rows for Heads {
     fn len(&self) -> usize {
         self.0.len()
     }
 
     fn record(&self, index: usize) -> &Record {
         static NONE: std::sync::LazyLock<Record> = std::sync::LazyLock::new(Record::new);
-        self.0.get(index).map_or(&NONE, |group| &group.head)
+        self.0.get(index).unwrap_or(&NONE)
     }
 }
 
@@ -174,6 +174,34 @@ impl Engine {
         crate::query::some_aggregates(rows, query.filter.as_ref(), query.locale.as_deref(), self.state.aggregate())
     }
 
+    /// A row just added whose id is null is shown first although it does not pass the filter, and is counted, until the
+    /// view is computed again: Kendo's way to let an empty row be filled in.
+    pub(crate) fn show_anyway(&mut self, uid: Uid) {
+        let unsynced = !self.options.auto_sync || self.pushing;
+        if self.state.filter.is_none() || self.groups.is_some() || !unsynced {
+            return;
+        }
+        let Some(record) = self.table.get(uid).map(|row| row.record.clone()) else { return };
+        if self.id_of(&record) != Some(Value::Null) {
+            return;
+        }
+        self.ensure_view(false);
+        let positions = |uid: Uid| self.table.position(uid).and_then(|at| u32::try_from(at).ok());
+        let Some(at) = positions(uid) else { return };
+        let group = GroupNode::around(self.state.group(), &record, uid).map(|group| group.shown(&positions));
+        let Some(computed) = self.computed.as_mut().filter(|computed| !computed.view.flat().contains(&at)) else {
+            return;
+        };
+        match (&mut computed.view, group) {
+            (View::Rows(rows), _) => rows.insert(0, at),
+            (View::Groups(groups), Some(group)) => groups.insert(0, group),
+            (View::Groups(_), None) => return,
+        }
+        if !self.options.server_filtering || self.from_store {
+            self.total = self.total.map(|total| total + 1);
+        }
+    }
+
     fn set_filter_total(&mut self, total: Option<usize>, default_total: bool) {
         if !self.options.server_filtering || self.from_store {
             if total.is_some() {
@@ -190,9 +218,19 @@ impl Engine {
         let Some(groups) = self.groups.as_mut() else { return };
         super::groups::prune(groups);
         let positions = |uid: Uid| self.table.position(uid).and_then(|at| u32::try_from(at).ok());
-        let heads = Heads(groups);
+        // Groups are wrapped as the model's, too: an id field named `id` is there, with its default (R4.33).
+        let model = self.options.schema.model().filter(|model| model.id_field() == Some("id"));
+        let id = model.and_then(crate::schema::Model::default_id);
+        let heads = groups.iter().map(|group| {
+            let mut head = group.head.clone();
+            if let (Some(id), false) = (&id, head.contains("id")) {
+                head.set("id", id.clone());
+            }
+            head
+        });
+        let heads = Heads(heads.collect());
         let processed = crate::process(&heads, query);
-        let gathered = self.gather(&Heads(self.groups.as_deref().unwrap_or_default()), query);
+        let gathered = self.gather(&heads, query);
         let shown = match &processed.view {
             View::Rows(places) => places
                 .iter()
@@ -407,6 +445,8 @@ impl Engine {
             options = extra.over(options);
         }
         options.page = Some(page);
+        // The place is moved at once, even if a handler then prevents the query.
+        self.state.skip = self.state.take().map(|take| (page - 1) * take);
         (Some(page), self.query(ticket, options))
     }
 

@@ -48,6 +48,7 @@ impl Engine {
         let items = self.items_of(&[uid]);
         self.pushing = true;
         steps.extend(self.edited(Action::Add, None, Some(at), items, 1));
+        self.show_anyway(uid);
         self.pushing = false;
         Item { uid, record }
     }
@@ -145,6 +146,7 @@ impl Engine {
             self.touch();
             let mut event = Event::new(EventKind::Change);
             event.action = Some(Action::Remove);
+            event.field = self.groups.is_some().then(|| crate::Text::from("items"));
             event.index = Some(at);
             event.items = self.watch.then(|| items.clone());
             steps.push_back(Step::Emit(event));

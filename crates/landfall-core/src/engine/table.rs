@@ -157,6 +157,14 @@ impl Table {
         Some((at, row))
     }
 
+    /// Brings the rows into the order of their identities: the one in which they came.
+    pub(crate) fn order_by_age(&mut self) {
+        if !self.rows.is_sorted_by_key(|row| row.uid) {
+            self.rows.sort_unstable_by_key(|row| row.uid);
+            self.renumber();
+        }
+    }
+
     /// Moves a row to the end.
     pub(crate) fn move_to_end(&mut self, uid: Uid) {
         if let Some((_, row)) = self.remove(uid) {
