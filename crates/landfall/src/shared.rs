@@ -139,6 +139,7 @@ impl Shared {
 }
 
 /// What performing a step gave.
+#[expect(clippy::large_enum_variant, reason = "taken apart at once, never kept")]
 pub(crate) enum Done {
     Nothing,
     More(Steps),
