@@ -72,6 +72,8 @@ impl crate::Rows for Heads {
 #[derive(Debug)]
 pub(crate) struct Computed {
     pub(crate) view: View,
+    /// A filter or an order of the program's panicked: nothing is shown.
+    pub(crate) failed: bool,
 }
 
 impl Engine {
@@ -116,6 +118,15 @@ impl Engine {
         if self.computed.is_some() && !default_total {
             return;
         }
+        if guarded(|| self.compute(default_total)).is_none() {
+            self.live = None;
+            self.gathered = None;
+            self.set_filter_total(Some(0), false);
+            self.computed = Some(Computed { view: View::Rows(Vec::new()), failed: true });
+        }
+    }
+
+    fn compute(&mut self, default_total: bool) {
         let mut query = self.local_query();
         let grouped = self.groups.is_some() && self.options.server_grouping && !self.state.group().is_empty();
         if self.options.in_place_sort && !grouped && !(query.sort.is_empty() && query.group.is_empty()) {
@@ -135,7 +146,7 @@ impl Engine {
         } else {
             let processed = self.processed(&query);
             self.set_filter_total(processed.total, default_total);
-            self.computed = Some(Computed { view: processed.view });
+            self.computed = Some(Computed { view: processed.view, failed: false });
             self.gathered = self.gather(&self.table, &query);
         }
     }
@@ -159,7 +170,8 @@ impl Engine {
     pub(crate) fn follow_edit(&mut self, uid: Uid, was: &Record, version: u64) {
         let Some((known, live)) = self.live.as_mut().filter(|(known, _)| *known == version) else { return };
         let position = self.table.position(uid).and_then(|at| u32::try_from(at).ok());
-        if position.is_some_and(|position| live.edited(&self.table, position, was)) {
+        let edited = |position| guarded(|| live.edited(&self.table, position, was)).unwrap_or(false);
+        if position.is_some_and(edited) {
             *known = self.table.version();
         } else {
             self.live = None;
@@ -241,7 +253,7 @@ impl Engine {
         };
         self.gathered = gathered;
         self.set_filter_total(processed.total, false);
-        self.computed = Some(Computed { view: View::Groups(shown) });
+        self.computed = Some(Computed { view: View::Groups(shown), failed: false });
     }
 
     /// What the data source shows now.
@@ -356,13 +368,20 @@ impl Engine {
         // A query looks at every row again.
         self.live = None;
         self.ensure_view(true);
+        let failed = self.computed.as_ref().is_some_and(|computed| computed.failed);
+        let settled = if failed {
+            let words = "a filter or an order of yours panicked; nothing is shown";
+            Err(Error::new(ErrorKind::Callback, words).during("query"))
+        } else {
+            Ok(Settled::Done)
+        };
         let mut change = Event::new(EventKind::Change);
         change.items = self.view_items();
         Steps::from([
             Step::Emit(Event::new(EventKind::Progress)),
             Step::Emit(Event::new(EventKind::RequestEnd).operation(Operation::Read)),
             Step::Emit(change),
-            Step::Settle(ticket, Ok(Settled::Done)),
+            Step::Settle(ticket, settled),
         ])
     }
 
@@ -461,6 +480,11 @@ impl Engine {
         }
         Err(Error::new(ErrorKind::Invalid, "unknown field").with("field", field))
     }
+}
+
+/// A filter or an order of the program's that panics must not take the engine with it (I18).
+fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).ok()
 }
 
 impl GroupNode {

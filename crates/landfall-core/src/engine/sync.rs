@@ -517,7 +517,10 @@ impl Engine {
         }
         let Some(parcel) = run.queue.pop_front() else { return self.try_finish() };
         let id = self.next_number();
-        let request = self.request(&parcel);
+        let request = match self.request(&parcel) {
+            Ok(request) => request,
+            Err(error) => return self.not_sent(parcel.uids, &error.during(parcel.operation.as_str())),
+        };
         for uid in &parcel.uids {
             if let Some(sent) = self.change_mut(*uid).and_then(|change| change.sent.as_mut()) {
                 sent.in_flight = true;
@@ -552,9 +555,12 @@ impl Engine {
         if uids.is_empty() {
             return self.try_finish();
         }
-        let error = Error::new(ErrorKind::Offline, "went offline before it was sent").during("sync");
+        self.not_sent(uids, &Error::new(ErrorKind::Offline, "went offline before it was sent").during("sync"))
+    }
+
+    fn not_sent(&mut self, uids: Vec<Uid>, error: &Error) -> Steps {
         let mut delta = Delta::default();
-        let outcomes: Vec<ChangeOutcome> = uids.iter().filter_map(|uid| self.fail(*uid, &error, &mut delta)).collect();
+        let outcomes: Vec<ChangeOutcome> = uids.iter().filter_map(|uid| self.fail(*uid, error, &mut delta)).collect();
         let id = self.next_number();
         let Some(run) = &mut self.sync else { return Steps::new() };
         let (state, operation) = (SlotState::Answered, Operation::Update);
@@ -563,7 +569,7 @@ impl Engine {
         self.store_answer(at, delta)
     }
 
-    fn request(&self, parcel: &Parcel) -> Request {
+    fn request(&self, parcel: &Parcel) -> Result<Request> {
         let model = self.options.schema.model();
         let source = |field: &Text| model.map_or_else(|| field.clone(), |model| Text::from(model.source_of(field)));
         let mut key = None;
@@ -588,9 +594,12 @@ impl Engine {
                 }
             })
             .collect();
-        let models =
-            parcel.batch.then(|| self.options.schema.serialize(rows.iter().map(|row| row.record.clone()).collect()));
-        Request {
+        let models = if parcel.batch {
+            self.options.schema.serialize(rows.iter().map(|row| row.record.clone()).collect())?
+        } else {
+            None
+        };
+        Ok(Request {
             operation: parcel.operation,
             params: Record::new(),
             unset: Vec::new(),
@@ -598,8 +607,8 @@ impl Engine {
             batch: parcel.batch,
             key,
             id_field: self.id_source(),
-            models: models.flatten(),
-        }
+            models,
+        })
     }
 
     // ---- answers
@@ -842,7 +851,7 @@ impl Engine {
         let answer = match self.options.schema.write_answer(value) {
             Ok(answer) => answer,
             Err(error) => {
-                let error = error.during(operation.as_str());
+                let error = error.during(operation.as_str()).applied(Applied::Maybe);
                 outcomes.extend(uids.iter().filter_map(|uid| self.fail(*uid, &error, delta)));
                 return Some(error);
             }

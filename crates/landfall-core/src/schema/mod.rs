@@ -204,8 +204,11 @@ impl Schema {
     }
 
     /// What a custom serialize function makes of the records of a batch.
-    pub(crate) fn serialize(&self, records: Vec<Record>) -> Option<Value> {
-        self.serialize.as_ref().map(|serialize| serialize(records))
+    ///
+    /// # Errors
+    /// `Callback` when it panics.
+    pub(crate) fn serialize(&self, records: Vec<Record>) -> Result<Option<Value>> {
+        reader::guarded(|| Ok(self.serialize.as_ref().map(|serialize| serialize(records))))
     }
 }
 

@@ -54,6 +54,10 @@ impl Schema {
     /// # Errors
     /// `Undecodable` for an answer without data where some is needed, `Callback` when a hook of yours panics.
     pub fn read_answer(&self, value: Option<Value>, grouped: bool) -> Result<ReadAnswer> {
+        guarded(|| self.read_of(value, grouped))
+    }
+
+    fn read_of(&self, value: Option<Value>, grouped: bool) -> Result<ReadAnswer> {
         let value = value.unwrap_or(Value::Null);
         if value.is_null() {
             return Err(Error::new(
@@ -88,6 +92,10 @@ impl Schema {
     /// # Errors
     /// `Callback` when a hook of yours panics.
     pub fn write_answer(&self, value: Option<Value>) -> Result<WriteAnswer> {
+        guarded(|| self.write_of(value))
+    }
+
+    fn write_of(&self, value: Option<Value>) -> Result<WriteAnswer> {
         let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(WriteAnswer::default()) };
         let value = self.parsed(value);
         if let Some(errors) = self.errors_of(&value) {
@@ -186,6 +194,12 @@ impl Schema {
         };
         Ok(ServerGroup { head, items })
     }
+}
+
+/// Hooks of the program's that panic must not take the engine with them (I18).
+pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(call))
+        .unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Callback, "a hook of the schema panicked")))
 }
 
 fn misplaced(message: &'static str, found: &Value) -> Error {

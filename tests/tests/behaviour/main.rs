@@ -1,0 +1,22 @@
+//! What the recorded scenarios do not reach and the reference promises: each test is named after its rule (`R9.2`), its
+//! observation (`C35`, `Q12`), its guarantee (`G5`), its invariant (`I10`) or its vector of section 12.2 (`V4`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests may stop at the first surprise"
+)]
+
+mod cancels;
+mod doubts;
+mod events;
+mod flights;
+mod groups;
+mod help;
+mod hooks;
+mod models;
+mod queries;
+mod reads;
+mod stores;
+mod syncs;
