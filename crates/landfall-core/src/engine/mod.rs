@@ -456,6 +456,20 @@ impl Engine {
         self.options.schema.model().is_some() && self.is_default_id(self.id_of(record).as_ref())
     }
 
+    /// As [`looks_new`](Self::looks_new) for many records: what the model says is asked once.
+    fn newness(&self) -> impl Fn(&Record) -> bool + use<> {
+        let model = self.options.schema.model();
+        let ids = model.map(|model| (model.id_field().map(Text::from), model.default_id()));
+        move |record| match &ids {
+            None => false,
+            Some((None, _)) => true,
+            Some((Some(field), default)) => {
+                let id = crate::Path::get_named(field, record);
+                id.is_none() || id == default.as_ref()
+            }
+        }
+    }
+
     /// The item with this id; `2` and `"2"` are equal (R9.28).
     fn find_id(&mut self, id: &Value) -> Option<Uid> {
         if self.ids.is_none() {

@@ -129,8 +129,8 @@ impl Engine {
         } else {
             kind
         };
-        let seq = self.removed.iter().position(|removed| removed.row.uid == uid).unwrap_or(self.removed.len());
         if kind == ChangeKind::Destroy {
+            let seq = self.removed.iter().position(|removed| removed.row.uid == uid).unwrap_or(self.removed.len());
             out.set("seq", seq);
         }
         if let Some(base) = &change.base {
@@ -256,11 +256,12 @@ impl Engine {
         }
         let mut removed: Vec<(i64, Removed)> = Vec::new();
         let records = self.records_in(&state.rows)?;
+        let looks_new = self.newness();
         out.rows.reserve(records.len());
         for (stored, record) in state.rows.iter().zip(records) {
             let row = Row { uid: Uid(stored.id), order: stored.order, record: record.clone() };
             let Some(kind) = stored.state else {
-                let change = self.looks_new(&record).then(|| Change {
+                let change = looks_new(&record).then(|| Change {
                     base: Some(record.clone()),
                     looks_new: true,
                     ..Change::default()

@@ -376,8 +376,9 @@ impl Engine {
         let whole = !self.options.server_paging && !self.options.server_filtering;
         let (records, tree) = Self::flatten(answer);
         let first = self.reserve(records.len());
+        let looks_new = self.newness();
         for (offset, record) in (0_u64..).zip(&records) {
-            if self.looks_new(record) {
+            if looks_new(record) {
                 let change = Change { base: Some(record.clone()), looks_new: true, ..Change::default() };
                 self.overlay.insert(Uid(first + offset), change);
             }

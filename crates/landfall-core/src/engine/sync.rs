@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Applied, ChangeKind, Delta, Error, ErrorKind, Operation, OutgoingRow, Record, Reply, Request, Result, Text, Value,
 };
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// What one acceptance did, so that it can be undone when it could not be stored.
 #[derive(Debug, Default)]
@@ -61,17 +61,36 @@ enum SlotState {
 pub(crate) struct SyncRun {
     tickets: Vec<Ticket>,
     queue: VecDeque<Parcel>,
+    /// In ascending order of their ids.
     slots: Vec<Slot>,
+    /// How many slots are sent and not answered, and how many are not done.
+    in_flight: usize,
+    open: usize,
     follow: Vec<Uid>,
 }
 
 impl SyncRun {
-    fn in_flight(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.state == SlotState::Sent).count()
+    fn push(&mut self, slot: Slot) {
+        self.in_flight += usize::from(slot.state == SlotState::Sent);
+        self.open += usize::from(slot.state != SlotState::Done);
+        self.slots.push(slot);
+    }
+
+    fn mark(&mut self, at: usize, state: SlotState) {
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        let was = std::mem::replace(&mut slot.state, state);
+        self.in_flight -= usize::from(was == SlotState::Sent);
+        self.in_flight += usize::from(state == SlotState::Sent);
+        self.open -= usize::from(was != SlotState::Done);
+        self.open += usize::from(state != SlotState::Done);
+    }
+
+    fn find(&self, id: u64) -> Option<usize> {
+        self.slots.binary_search_by_key(&id, |slot| slot.id).ok()
     }
 
     fn is_done(&self) -> bool {
-        self.queue.is_empty() && self.slots.iter().all(|slot| slot.state == SlotState::Done)
+        self.queue.is_empty() && self.open == 0
     }
 }
 
@@ -196,10 +215,17 @@ impl Engine {
 
     // ---- accepting
 
-    /// The overlay's rows of the table in data order.
-    fn changed_rows(&self) -> Vec<Uid> {
+    /// The overlay's rows of the table in data order; while offline only those that an acceptance has something to do
+    /// with, so that what is pending already costs a look and no work.
+    fn changed_rows(&self, online: bool) -> Vec<Uid> {
+        let concerned = |change: &Change| {
+            let never = change.accepted.is_none() && change.sent.is_none();
+            let turned = change.accepted.as_ref().is_some_and(|accepted| accepted.offline.is_none());
+            online || change.draft || never && change.is_new() || turned || change.is_idle()
+        };
+        let concerned = self.overlay.iter().filter(|(_, change)| concerned(change));
         let mut rows: Vec<(usize, Uid)> =
-            self.overlay.keys().filter_map(|uid| self.table.position(*uid).map(|at| (at, *uid))).collect();
+            concerned.filter_map(|(uid, _)| self.table.position(*uid).map(|at| (at, *uid))).collect();
         rows.sort_unstable();
         rows.into_iter().map(|(_, uid)| uid).collect()
     }
@@ -210,7 +236,7 @@ impl Engine {
         let mut delta = Delta::default();
         let shared = (self.options.batch && online).then(|| self.random_number());
         let mut put = Vec::new();
-        for uid in self.changed_rows() {
+        for uid in self.changed_rows(online) {
             let Some(row) = self.table.get(uid) else { continue };
             let record = row.record.clone();
             let Some(mut change) = self.overlay.remove(&uid) else { continue };
@@ -436,7 +462,7 @@ impl Engine {
             let id = self.next_number();
             if let Some(run) = &mut self.sync {
                 let state = SlotState::Done;
-                run.slots.push(Slot {
+                run.push(Slot {
                     id,
                     operation: Operation::Update,
                     uids: Vec::new(),
@@ -512,7 +538,7 @@ impl Engine {
             return self.hold_back();
         }
         let Some(run) = &mut self.sync else { return Steps::new() };
-        if run.in_flight() >= limit {
+        if run.in_flight >= limit {
             return Steps::new();
         }
         let Some(parcel) = run.queue.pop_front() else { return self.try_finish() };
@@ -529,7 +555,7 @@ impl Engine {
         }
         let operation = parcel.operation;
         if let Some(run) = &mut self.sync {
-            run.slots.push(Slot {
+            run.push(Slot {
                 id,
                 operation,
                 uids: parcel.uids,
@@ -564,7 +590,7 @@ impl Engine {
         let id = self.next_number();
         let Some(run) = &mut self.sync else { return Steps::new() };
         let (state, operation) = (SlotState::Answered, Operation::Update);
-        run.slots.push(Slot { id, operation, uids, state, outcomes, events: Vec::new() });
+        run.push(Slot { id, operation, uids, state, outcomes, events: Vec::new() });
         let at = run.slots.len() - 1;
         self.store_answer(at, delta)
     }
@@ -618,7 +644,7 @@ impl Engine {
         if let Some(run) = self.take_read(id) {
             return self.read_answered(run, reply);
         }
-        let Some(slot) = self.sync.as_ref().and_then(|run| run.slots.iter().position(|slot| slot.id == id)) else {
+        let Some(slot) = self.sync.as_ref().and_then(|run| run.find(id)) else {
             return Steps::new();
         };
         match reply {
@@ -656,8 +682,8 @@ impl Engine {
     }
 
     fn store_answer(&mut self, at: usize, delta: Delta) -> Steps {
-        if let Some(slot) = self.slot(at) {
-            slot.state = SlotState::Answered;
+        if let Some(run) = &mut self.sync {
+            run.mark(at, SlotState::Answered);
         }
         if let Some(step) = self.commit(delta, Cont::AckDone(vec![at])) {
             Steps::from([step, Step::Run(Then(Cont::SyncNext))])
@@ -672,8 +698,10 @@ impl Engine {
         let watch = self.watch;
         let mut steps = Steps::new();
         for at in slots {
+            if let Some(run) = &mut self.sync {
+                run.mark(*at, SlotState::Done);
+            }
             let Some(slot) = self.slot(*at) else { continue };
-            slot.state = SlotState::Done;
             if let Err(error) = stored {
                 // The server has it, the storage does not say so yet: it stays pending there, under the same key.
                 for outcome in &mut slot.outcomes {
@@ -900,15 +928,10 @@ impl Engine {
             })
             .collect();
         let answered: Vec<Option<Value>> = rows.iter().map(|row| self.id_of(row)).collect();
-        let by_id = uids.len() > 1
-            && sent.iter().all(Option::is_some)
-            && answered.iter().all(Option::is_some)
-            && answered.iter().all(|id| sent.contains(id));
-        if by_id {
-            return sent
-                .iter()
-                .map(|id| answered.iter().position(|other| other == id).and_then(|at| rows.get(at).cloned()))
-                .collect();
+        if uids.len() > 1
+            && let Some(places) = places(&sent, &answered)
+        {
+            return places.into_iter().map(|at| at.and_then(|at| rows.get(at).cloned())).collect();
         }
         (0..uids.len()).map(|at| rows.get(at).cloned()).collect()
     }
@@ -971,7 +994,10 @@ impl Engine {
         if sent.kind == ChangeKind::Create && sent.read_since {
             self.displace(uid, &record, delta);
         }
-        let key = self.new_key();
+        // Only what was accepted since needs a key.
+        let since =
+            self.change(uid).and_then(|change| change.accepted.as_ref()).is_some_and(|other| !sent.is_of(other));
+        let key = if since { self.new_key() } else { Text::default() };
         let Some(change) = self.change_mut(uid) else { return Ok(Some(outcome)) };
         change.sent = None;
         change.tried = None;
@@ -1212,4 +1238,25 @@ fn combined(keys: &[&str]) -> Text {
         })
     };
     Text::from(format!("{:016x}{:016x}", fold(0xCBF2_9CE4_8422_2325), fold(0x1000_0000_01B3)))
+}
+
+/// Of each sent id, where it was answered first; `None` where the ids do not tell: one is missing, no plain value, or was
+/// never sent.
+fn places(sent: &[Option<Value>], answered: &[Option<Value>]) -> Option<Vec<Option<usize>>> {
+    let key = |id: &Option<Value>| match id {
+        Some(Value::Number(number)) if !number.is_nan() => Some((false, Text::from(number.to_string()))),
+        Some(Value::String(text)) => Some((true, text.clone())),
+        _ => None,
+    };
+    let wanted: Vec<(bool, Text)> = sent.iter().map(key).collect::<Option<_>>()?;
+    let known: HashSet<&(bool, Text)> = wanted.iter().collect();
+    let mut first: HashMap<(bool, Text), usize> = HashMap::with_capacity(answered.len());
+    for (at, id) in answered.iter().enumerate() {
+        let id = key(id)?;
+        if !known.contains(&id) {
+            return None;
+        }
+        first.entry(id).or_insert(at);
+    }
+    Some(wanted.iter().map(|id| first.get(id).copied()).collect())
 }
