@@ -4,7 +4,9 @@
 //! settle. Owns all state of a data source. Opens nothing, spawns nothing, reads no clock; it can be driven in a test
 //! without a runtime.
 
+mod accept;
 mod adopt;
+mod answer;
 mod cancel;
 mod change;
 mod edit;
@@ -18,6 +20,7 @@ mod policy;
 mod push;
 mod read;
 mod report;
+mod send;
 mod state;
 mod step;
 mod sync;

@@ -1,0 +1,243 @@
+//! Accepting drafts (DESIGN section 4): folds each draft into its change and, online, freezes the body that is about to be
+//! sent, with its key.
+//!
+//! Owns what an acceptance writes and how it is undone when it could not be stored. Sends nothing.
+
+use super::{
+    Engine,
+    change::{Accepted, Change, Sent, Standing, difference},
+    step::Ticket,
+    sync::{KINDS, Plan},
+    table::Uid,
+};
+use crate::{ChangeKind, Delta, Operation, Record, Text};
+
+impl Engine {
+    /// The overlay's rows of the table in data order; while offline only those that an acceptance has something to do
+    /// with, so that what is pending already costs a look and no work.
+    pub(super) fn changed_rows(&self, online: bool) -> Vec<Uid> {
+        let concerned = |change: &Change| {
+            let never = change.accepted.is_none() && change.sent.is_none();
+            let turned = change.accepted.as_ref().is_some_and(|accepted| accepted.offline.is_none());
+            online || change.draft || never && change.is_new() || turned || change.is_idle()
+        };
+        let concerned = self.overlay.iter().filter(|(_, change)| concerned(change));
+        let mut rows: Vec<(usize, Uid)> =
+            concerned.filter_map(|(uid, _)| self.table.position(*uid).map(|at| (at, *uid))).collect();
+        rows.sort_unstable();
+        rows.into_iter().map(|(_, uid)| uid).collect()
+    }
+
+    /// Folds drafts into accepted changes and, online, freezes what is about to be sent. Gives what to store.
+    pub(super) fn accept(&mut self, tickets: Vec<Ticket>, online: bool, explicit: bool) -> (Plan, Delta) {
+        let mut plan = Plan { tickets, ..Plan::default() };
+        let mut delta = Delta::default();
+        let shared = (self.options.batch && online).then(|| self.random_number());
+        let mut put = Vec::new();
+        for uid in self.changed_rows(online) {
+            let Some(row) = self.table.get(uid) else { continue };
+            let record = row.record.clone();
+            let Some(mut change) = self.overlay.remove(&uid) else { continue };
+            let before = change.clone();
+            let kind = if change.is_new() && change.sent.is_none() { ChangeKind::Create } else { ChangeKind::Update };
+            let mut touched = self.accept_one(&mut change, kind, &record, online);
+            if online {
+                touched |= Self::freeze(uid, &mut change, explicit, shared, &mut plan);
+            }
+            if touched {
+                plan.stored += 1;
+                plan.undo.push((uid, before));
+                put.push(uid);
+            }
+            if !change.is_idle() {
+                self.overlay.insert(uid, change);
+            }
+        }
+        let mut removed = std::mem::take(&mut self.removed);
+        let mut kept = Vec::with_capacity(removed.len());
+        for mut gone in removed.drain(..) {
+            let uid = gone.row.uid;
+            let before = gone.change.clone();
+            if gone.change.is_new() && gone.change.sent.is_none() {
+                // Created and removed without the server ever knowing: nothing is left.
+                delta.delete.push(uid.0);
+                plan.dropped.push(gone);
+                continue;
+            }
+            let record = gone.row.record.clone();
+            let mut touched = self.accept_one(&mut gone.change, ChangeKind::Destroy, &record, online);
+            if online {
+                touched |= Self::freeze(uid, &mut gone.change, explicit, shared, &mut plan);
+            }
+            if touched {
+                plan.stored += 1;
+                plan.undo.push((uid, before));
+                put.push(uid);
+            }
+            kept.push(gone);
+        }
+        self.removed = kept;
+        if online {
+            for at in 0..self.parked.len() {
+                let Some(mut parked) = self.parked.get(at).cloned() else { continue };
+                let before = parked.change.clone();
+                if Self::freeze(parked.row.uid, &mut parked.change, explicit, shared, &mut plan) {
+                    plan.undo.push((parked.row.uid, before));
+                    put.push(parked.row.uid);
+                }
+                if let Some(slot) = self.parked.get_mut(at) {
+                    *slot = parked;
+                }
+            }
+        }
+        self.name_batch(shared, &plan);
+        for uid in put {
+            if let Some(change) = self.change(uid) {
+                delta.put.extend(self.encode_layers(uid, self.order_of(uid), change));
+            }
+        }
+        (plan, delta)
+    }
+
+    /// Gives the rows of each new request of several rows the key of that request. It follows from the keys of the
+    /// changes, so that the same changes make the same request, and any other has another key.
+    pub(super) fn name_batch(&mut self, batch: Option<u64>, plan: &Plan) {
+        let Some(batch) = batch else { return };
+        for kind in KINDS {
+            let ours: Vec<Uid> = plan
+                .send
+                .iter()
+                .filter(|(of, _)| *of == kind || self.options.offers.contains(Operation::Submit))
+                .map(|(_, uid)| *uid)
+                .filter(|uid| {
+                    self.change(*uid).and_then(|c| c.sent.as_ref()).is_some_and(|sent| sent.batch == Some(batch))
+                })
+                .collect();
+            let keys: Vec<&str> =
+                ours.iter().filter_map(|uid| self.change(*uid)?.accepted.as_ref()).map(|a| a.key.as_str()).collect();
+            let key = combined(&keys);
+            for (place, uid) in (0_u32..).zip(&ours) {
+                if let Some(sent) = self.change_mut(*uid).and_then(|change| change.sent.as_mut()) {
+                    sent.place = place;
+                    sent.key = key.clone();
+                }
+            }
+        }
+    }
+
+    /// Takes the draft of one row over into an accepted change. Gives whether anything changed.
+    pub(super) fn accept_one(&self, change: &mut Change, kind: ChangeKind, record: &Record, online: bool) -> bool {
+        let never = change.accepted.is_none() && change.sent.is_none();
+        let wanted = change.draft || never && change.is_new();
+        if !wanted {
+            if let (false, Some(accepted)) = (online, &mut change.accepted)
+                && accepted.offline.is_none()
+            {
+                // A sync while offline turns online into offline.
+                accepted.offline = Some(Box::new((accepted.kind, accepted.record.clone())));
+                return true;
+            }
+            return false;
+        }
+        change.draft = false;
+        if kind == ChangeKind::Update && never && !change.dirty && change.base.as_ref() == Some(record) {
+            return false;
+        }
+        let before = change.below().cloned();
+        let old = change.accepted.take();
+        // An unchanged body keeps its key, another body gets another one.
+        let known = old
+            .as_ref()
+            .map(|old| (&old.record, old.kind, &old.key))
+            .or(change.tried.as_ref().map(|(record, kind, key)| (record, *kind, key)))
+            .filter(|(was, was_kind, _)| *was == record && *was_kind == kind)
+            .map(|(_, _, key)| key.clone());
+        let mut changed = change.changed.clone();
+        if let (true, Some(base)) = (changed.is_empty(), &change.base) {
+            changed = difference(base, record);
+        }
+        change.accepted = Some(Accepted {
+            kind,
+            record: record.clone(),
+            key: known.unwrap_or_else(|| self.new_key()),
+            changed,
+            offline: if online { old.and_then(|old| old.offline) } else { Some(Box::new((kind, record.clone()))) },
+            standing: Standing::Queued,
+            attempts: 0,
+            failure: None,
+            unstored: self.options.offline_storage,
+            before,
+        });
+        true
+    }
+
+    /// Freezes what is about to be sent. Gives whether the stored form changed.
+    pub(super) fn freeze(uid: Uid, change: &mut Change, explicit: bool, batch: Option<u64>, plan: &mut Plan) -> bool {
+        if let Some(sent) = &change.sent {
+            plan.send.push((sent.kind, uid));
+            return false;
+        }
+        let Some(accepted) = &change.accepted else { return false };
+        if accepted.standing == Standing::Quarantined && !explicit {
+            return false;
+        }
+        change.sent = Some(Sent {
+            kind: accepted.kind,
+            record: accepted.record.clone(),
+            key: accepted.key.clone(),
+            changed: accepted.changed.clone(),
+            in_doubt: false,
+            in_flight: false,
+            read_since: false,
+            batch,
+            place: 0,
+            attempts: accepted.attempts,
+            failure: None,
+        });
+        plan.send.push((accepted.kind, uid));
+        true
+    }
+
+    /// The acceptance could not be stored: everything is a draft again, as if `sync` had not been called.
+    pub(super) fn undo(&mut self, plan: Plan) -> Vec<Ticket> {
+        for (uid, before) in plan.undo {
+            match self.change_mut(uid) {
+                Some(change) => {
+                    change.accepted = before.accepted;
+                    change.sent = before.sent;
+                    change.draft |= before.draft;
+                }
+                None => {
+                    if self.table.get(uid).is_some() {
+                        self.overlay.insert(uid, before);
+                    }
+                }
+            }
+        }
+        self.removed.extend(plan.dropped);
+        self.meta_dirty = true;
+        self.snapshot_needed |= plan.snapshot;
+        plan.tickets
+    }
+
+    /// What was accepted is in the storage now.
+    pub(super) fn is_stored(&mut self, plan: &Plan) {
+        for (uid, _) in &plan.undo {
+            if let Some(accepted) = self.change_mut(*uid).and_then(|change| change.accepted.as_mut()) {
+                accepted.unstored = false;
+                accepted.before = None;
+            }
+        }
+    }
+}
+
+/// One key for several: depends on each of them and on their order.
+fn combined(keys: &[&str]) -> Text {
+    let fold = |seed: u64| {
+        keys.iter().flat_map(|key| key.bytes().chain([0])).fold(seed, |sum, byte| {
+            let mixed = (sum ^ u64::from(byte)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            mixed ^ (mixed >> 29)
+        })
+    };
+    Text::from(format!("{:016x}{:016x}", fold(0xCBF2_9CE4_8422_2325), fold(0x1000_0000_01B3)))
+}

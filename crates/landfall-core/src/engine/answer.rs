@@ -1,0 +1,515 @@
+//! Taking answers: which row an answer is about, what the record is after it, and what becomes of a change that failed.
+//!
+//! Owns the outcome of each change; each answer is applied and stored on its own. Never decides what is sent next.
+
+use super::{
+    Engine, Step, Steps,
+    change::{Accepted, Change, Failure, Sent, Standing, carry_over, difference},
+    event::{Event, EventKind},
+    policy::{Verdict, judge, settles},
+    report::ChangeOutcome,
+    step::{Cont, Then},
+    sync::{KINDS, Slot, SlotState},
+    table::Uid,
+};
+use crate::{Applied, ChangeKind, Delta, Error, ErrorKind, Operation, Record, Reply, Result, Text, Value};
+use std::collections::{HashMap, HashSet};
+
+impl Engine {
+    /// Takes the outcome of a request. Failures are taken at once; answers of a sync when the driver's steps are done.
+    pub fn answered(&mut self, id: u64, reply: Result<Reply>) -> Steps {
+        if let Some(run) = self.take_read(id) {
+            return self.read_answered(run, reply);
+        }
+        let Some(slot) = self.sync.as_ref().and_then(|run| run.find(id)) else {
+            return Steps::new();
+        };
+        match reply {
+            Ok(reply) => self.accept_reply(slot, &reply),
+            Err(error) => self.refuse(slot, &error),
+        }
+    }
+
+    pub(super) fn slot(&mut self, at: usize) -> Option<&mut Slot> {
+        self.sync.as_mut().and_then(|run| run.slots.get_mut(at))
+    }
+
+    pub(super) fn refuse(&mut self, at: usize, error: &Error) -> Steps {
+        let Some((operation, uids, id)) = self.slot(at).map(|slot| (slot.operation, slot.uids.clone(), slot.id)) else {
+            return Steps::new();
+        };
+        let error = error.clone().during(operation.as_str());
+        let done =
+            uids.len() == 1 && operation == Operation::Destroy && judge(ChangeKind::Destroy, &error) == Verdict::Done;
+        if done {
+            return self.accept_reply(at, &Reply::empty());
+        }
+        let mut delta = Delta::default();
+        let outcomes: Vec<ChangeOutcome> = uids.iter().filter_map(|uid| self.fail(*uid, &error, &mut delta)).collect();
+        if let Some(slot) = self.slot(at) {
+            slot.outcomes = outcomes;
+        }
+        let mut end = Event::new(EventKind::RequestEnd);
+        end.request = Some(id);
+        let mut event = Event::new(EventKind::Error);
+        event.error = Some(error);
+        let mut steps = Steps::from([Step::Emit(end), Step::Emit(event)]);
+        steps.extend(self.store_answer(at, delta));
+        steps
+    }
+
+    pub(super) fn store_answer(&mut self, at: usize, delta: Delta) -> Steps {
+        if let Some(run) = &mut self.sync {
+            run.mark(at, SlotState::Answered);
+        }
+        if let Some(step) = self.commit(delta, Cont::AckDone(vec![at])) {
+            Steps::from([step, Step::Run(Then(Cont::SyncNext))])
+        } else {
+            let mut steps = self.ack_done(&[at], &Ok(()));
+            steps.push_back(Step::Run(Then(Cont::SyncNext)));
+            steps
+        }
+    }
+
+    pub(crate) fn ack_done(&mut self, slots: &[usize], stored: &Result<()>) -> Steps {
+        let watch = self.watch;
+        let mut steps = Steps::new();
+        for at in slots {
+            if let Some(run) = &mut self.sync {
+                run.mark(*at, SlotState::Done);
+            }
+            let Some(slot) = self.slot(*at) else { continue };
+            if let Err(error) = stored {
+                // The server has it, the storage does not say so yet: it stays pending there, under the same key.
+                for outcome in &mut slot.outcomes {
+                    if outcome.result.is_ok() {
+                        outcome.result = Err(error.clone().during("sync"));
+                    }
+                }
+            }
+            for outcome in slot.outcomes.iter().filter(|_| watch) {
+                let mut event = Event::new(EventKind::Outcome).operation(outcome.kind.into());
+                event.error = outcome.result.as_ref().err().cloned();
+                event.outcome = Some(Box::new(outcome.clone()));
+                steps.push_back(Step::Emit(event));
+            }
+        }
+        self.snapshot_needed |= stored.is_err();
+        steps.extend(self.try_finish());
+        steps
+    }
+
+    /// One change failed: it stays, with its error.
+    pub(super) fn fail(&mut self, uid: Uid, error: &Error, delta: &mut Delta) -> Option<ChangeOutcome> {
+        let storage = self.options.offline_storage;
+        let shown = self.table.get(uid).map(|row| row.record.clone());
+        let change = self.change_mut(uid)?;
+        let sent = change.sent.take()?;
+        let verdict = if sent.in_doubt && !settles(error) { Verdict::InDoubt } else { judge(sent.kind, error) };
+        let outcome = ChangeOutcome { uid, kind: sent.kind, record: sent.record.clone(), result: Err(error.clone()) };
+        let failure = Failure::from(error);
+        // The key of a batch is the batch's.
+        change.tried = sent.batch.is_none().then(|| (sent.record.clone(), sent.kind, sent.key.clone()));
+        if storage && verdict == Verdict::InDoubt {
+            // Frozen until its outcome is known; the accepted copy is the same body and goes with it.
+            if let Some(accepted) = &mut change.accepted
+                && sent.is_of(accepted)
+            {
+                accepted.standing = Standing::InDoubt;
+                accepted.attempts = sent.attempts;
+                accepted.failure = Some(failure.clone());
+            }
+            change.sent = Some(Sent { in_doubt: true, in_flight: false, failure: Some(failure), ..sent });
+        } else if storage {
+            let created = sent.kind == ChangeKind::Create;
+            if created && change.accepted.as_ref().is_some_and(|accepted| accepted.kind == ChangeKind::Destroy) {
+                // Never made there, and removed here meanwhile: nothing is left but a draft that brought it back.
+                if shown.is_some() {
+                    change.accepted = None;
+                    change.draft = true;
+                }
+                self.removed.retain(|gone| gone.row.uid != uid);
+                self.parked.retain(|gone| gone.row.uid != uid);
+                delta.delete.push(uid.0);
+                return Some(outcome);
+            }
+            if let Some(accepted) = &mut change.accepted {
+                if created && accepted.kind == ChangeKind::Update {
+                    accepted.kind = ChangeKind::Create;
+                }
+                accepted.standing = verdict.standing();
+                accepted.attempts = sent.attempts;
+                accepted.failure = Some(failure);
+            } else {
+                change.accepted = Some(Accepted {
+                    kind: sent.kind,
+                    record: sent.record,
+                    key: sent.key,
+                    changed: sent.changed,
+                    offline: None,
+                    standing: verdict.standing(),
+                    attempts: sent.attempts,
+                    failure: Some(failure),
+                    unstored: false,
+                    before: None,
+                });
+            }
+        } else {
+            // Without a storage a failure stays a draft, and a read drops drafts.
+            change.accepted = None;
+            change.draft = true;
+            self.parked.retain(|parked| parked.row.uid != uid);
+            return Some(outcome);
+        }
+        if let (Some(shown), Some(below)) = (shown, change.below())
+            && storage
+            && *below == shown
+        {
+            change.draft = false;
+        }
+        let change = self.change(uid)?.clone();
+        delta.put.extend(self.encode_layers(uid, self.order_of(uid), &change));
+        Some(outcome)
+    }
+
+    pub(super) fn accept_reply(&mut self, at: usize, reply: &Reply) -> Steps {
+        let Some((operation, uids, id)) = self.slot(at).map(|slot| (slot.operation, slot.uids.clone(), slot.id)) else {
+            return Steps::new();
+        };
+        let mut delta = Delta::default();
+        let mut outcomes = Vec::new();
+        let mut events = Vec::new();
+        let parts: Vec<(Operation, Vec<Uid>, Result<Option<Value>>)> = if operation == Operation::Submit {
+            KINDS
+                .into_iter()
+                .filter_map(|kind| {
+                    let of_kind: Vec<Uid> = uids
+                        .iter()
+                        .copied()
+                        .filter(|uid| {
+                            self.change(*uid).and_then(|c| c.sent.as_ref()).is_some_and(|sent| sent.kind == kind)
+                        })
+                        .collect();
+                    if of_kind.is_empty() {
+                        return None;
+                    }
+                    let body = reply.parts.iter().find(|(known, _)| *known == kind).map_or_else(
+                        || {
+                            Err(Error::new(
+                                ErrorKind::Undecodable,
+                                "the answer to the submit says nothing of this kind",
+                            ))
+                        },
+                        |(_, body)| body.clone().and_then(|body| body.decode()),
+                    );
+                    Some((kind.into(), of_kind, body))
+                })
+                .collect()
+        } else {
+            vec![(operation, uids, reply.body.decode())]
+        };
+        let mut failed_now = Steps::new();
+        for (operation, uids, body) in parts {
+            let value = match body {
+                Ok(value) => value,
+                Err(error) => {
+                    let error = error.during(operation.as_str()).applied(Applied::Maybe);
+                    outcomes.extend(uids.iter().filter_map(|uid| self.fail(*uid, &error, &mut delta)));
+                    let mut end = Event::new(EventKind::RequestEnd);
+                    end.request = Some(id);
+                    let mut event = Event::new(EventKind::Error);
+                    event.error = Some(error);
+                    failed_now.extend([Step::Emit(end), Step::Emit(event)]);
+                    continue;
+                }
+            };
+            let mut end = Event::new(EventKind::RequestEnd).operation(operation);
+            end.request = Some(id);
+            if self.watch {
+                end.response.clone_from(&value);
+            }
+            events.push(end);
+            if let Some(error) = self.take_answer(operation, &uids, value, &mut delta, &mut outcomes) {
+                let mut event = Event::new(EventKind::Error);
+                event.error = Some(error);
+                events.push(event);
+            }
+        }
+        if let Some(slot) = self.slot(at) {
+            slot.outcomes = outcomes;
+            slot.events = events;
+        }
+        failed_now.extend(self.store_answer(at, delta));
+        failed_now
+    }
+
+    /// Applies one readable answer to the rows that were sent (R5.17-R5.32). Gives the error to report, if there is one.
+    pub(super) fn take_answer(
+        &mut self,
+        operation: Operation,
+        uids: &[Uid],
+        value: Option<Value>,
+        delta: &mut Delta,
+        outcomes: &mut Vec<ChangeOutcome>,
+    ) -> Option<Error> {
+        self.options.schema.tick(self.env.now());
+        let answer = match self.options.schema.write_answer(value) {
+            Ok(answer) => answer,
+            Err(error) => {
+                let error = error.during(operation.as_str()).applied(Applied::Maybe);
+                outcomes.extend(uids.iter().filter_map(|uid| self.fail(*uid, &error, delta)));
+                return Some(error);
+            }
+        };
+        if let Some(errors) = answer.errors {
+            let error = Error::new(ErrorKind::Rejected, "the service refused the change")
+                .during(operation.as_str())
+                .saying(errors);
+            outcomes.extend(uids.iter().filter_map(|uid| self.fail(*uid, &error, delta)));
+            return Some(error);
+        }
+        let rows = self.matched(uids, answer.rows);
+        if uids.len() > 1
+            && self.options.offline_storage
+            && let Some(error) = uids.iter().zip(&rows).find_map(|(uid, row)| self.usable(*uid, row.as_ref()).err())
+        {
+            // One request, one key: it can only be repeated as a whole.
+            let error = error.during(operation.as_str());
+            outcomes.extend(uids.iter().filter_map(|uid| self.fail(*uid, &error, delta)));
+            return Some(error);
+        }
+        let mut first = None;
+        for (uid, row) in uids.iter().zip(rows) {
+            let result = self.acknowledge(*uid, row.as_ref(), delta);
+            match result {
+                Ok(outcome) => outcomes.extend(outcome),
+                Err(error) => {
+                    let error = error.during(operation.as_str());
+                    outcomes.extend(self.fail(*uid, &error, delta));
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        first
+    }
+
+    /// Which answered row belongs to which sent one: by id where every sent and answered row carries one, else by
+    /// position (Q12). No rows at all: accepted as sent.
+    pub(super) fn matched(&self, uids: &[Uid], rows: Option<Vec<Record>>) -> Vec<Option<Record>> {
+        let Some(rows) = rows else { return vec![None; uids.len()] };
+        let sent: Vec<Option<Value>> = uids
+            .iter()
+            .map(|uid| {
+                let sent = self.change(*uid)?.sent.as_ref()?;
+                if sent.kind == ChangeKind::Create { None } else { self.id_of(&sent.record) }
+            })
+            .collect();
+        let answered: Vec<Option<Value>> = rows.iter().map(|row| self.id_of(row)).collect();
+        if uids.len() > 1
+            && let Some(places) = places(&sent, &answered)
+        {
+            return places.into_iter().map(|at| at.and_then(|at| rows.get(at).cloned())).collect();
+        }
+        (0..uids.len()).map(|at| rows.get(at).cloned()).collect()
+    }
+
+    /// What the record is after this answer, if the answer can be about it. With an offline storage an answer that
+    /// cannot leaves the change in doubt.
+    pub(super) fn usable(&self, uid: Uid, row: Option<&Record>) -> Result<Option<Record>> {
+        let Some(sent) = self.change(uid).and_then(|change| change.sent.as_ref()) else { return Ok(None) };
+        let mut record = sent.record.clone();
+        if sent.kind != ChangeKind::Destroy {
+            let sent_id = self.id_of(&sent.record);
+            let answered_id = row.and_then(|row| self.id_of(row));
+            if let (ChangeKind::Update, Some(was), Some(now)) = (sent.kind, &sent_id, &answered_id)
+                && was.to_text() != now.to_text()
+            {
+                return Err(Error::new(ErrorKind::Conflict, "the answer is about another record")
+                    .applied(Applied::Maybe)
+                    .with("sent", was.to_text())
+                    .with("answered", now.to_text()));
+            }
+            if let Some(row) = row {
+                for (name, value) in row.iter().filter(|(name, _)| !matches!(*name, "__state__" | "__landfall")) {
+                    record.set(name, value.clone());
+                }
+            }
+            let has_id = self.options.schema.model().is_some_and(|model| model.id_field().is_some());
+            let unnamed = self.is_default_id(self.id_of(&record).as_ref());
+            if sent.kind == ChangeKind::Create && unnamed && has_id && !self.options.inline {
+                return Err(Error::new(
+                    ErrorKind::Rejected,
+                    "the answer to the create carries no id; the record stays new",
+                )
+                .applied(Applied::Maybe));
+            }
+        }
+        Ok(Some(record))
+    }
+
+    pub(super) fn acknowledge(
+        &mut self,
+        uid: Uid,
+        row: Option<&Record>,
+        delta: &mut Delta,
+    ) -> Result<Option<ChangeOutcome>> {
+        let shown = self.table.get(uid).map(|row| row.record.clone());
+        let Some(sent) = self.change(uid).and_then(|change| change.sent.clone()) else { return Ok(None) };
+        let record = self.usable(uid, row)?.unwrap_or_else(|| sent.record.clone());
+        let still_new = sent.kind == ChangeKind::Create && self.looks_new(&record);
+        let outcome = ChangeOutcome { uid, kind: sent.kind, record: record.clone(), result: Ok(()) };
+        let storage = self.options.offline_storage;
+        self.acknowledged_while_reading(sent.kind, &record);
+        if sent.kind == ChangeKind::Destroy {
+            self.removed.retain(|gone| gone.row.uid != uid);
+            self.parked.retain(|gone| gone.row.uid != uid);
+            if self.table.get(uid).is_some() {
+                self.revived(uid, delta);
+            } else {
+                delta.delete.push(uid.0);
+            }
+            return Ok(Some(outcome));
+        }
+        if sent.kind == ChangeKind::Create && !storage {
+            self.appended.push(uid);
+        }
+        if sent.kind == ChangeKind::Create && sent.read_since {
+            self.displace(uid, &record, delta);
+        }
+        // Only what was accepted since needs a key.
+        let since =
+            self.change(uid).and_then(|change| change.accepted.as_ref()).is_some_and(|other| !sent.is_of(other));
+        let key = if since { self.new_key() } else { Text::default() };
+        let Some(change) = self.change_mut(uid) else { return Ok(Some(outcome)) };
+        change.sent = None;
+        change.tried = None;
+        change.added = false;
+        change.looks_new = still_new;
+        // What was accepted since stays pending on top of the new base.
+        match change.accepted.take() {
+            Some(accepted) if sent.is_of(&accepted) => {}
+            Some(mut accepted) => {
+                accepted.record = carry_over(&sent.record, &accepted.record, &record);
+                // Another body than the one that was just answered.
+                accepted.key = key;
+                if accepted.kind == ChangeKind::Create {
+                    accepted.kind = ChangeKind::Update;
+                }
+                accepted.changed = difference(&record, &accepted.record);
+                accepted.standing = Standing::Queued;
+                if let Some(offline) = &mut accepted.offline {
+                    offline.1 = carry_over(&sent.record, &offline.1, &record);
+                    if offline.0 == ChangeKind::Create {
+                        offline.0 = ChangeKind::Update;
+                    }
+                }
+                // The server may have it all by now.
+                if accepted.kind != ChangeKind::Update || !accepted.changed.is_empty() {
+                    change.accepted = Some(accepted);
+                }
+            }
+            None => {}
+        }
+        change.base = Some(record.clone());
+        let now = match &shown {
+            Some(shown) => carry_over(&sent.record, shown, &record),
+            None => record.clone(),
+        };
+        let below = change.below().cloned().unwrap_or_else(|| record.clone());
+        if shown.is_some() {
+            change.draft = now != below;
+            change.changed = difference(&record, &now);
+            change
+                .fields
+                .retain(|field| change.changed.iter().any(|c| c == field || field.starts_with(&format!("{c}."))));
+            change.dirty = change.draft || change.accepted.is_some();
+        }
+        let followed = change.accepted.is_some();
+        if let Some(slot) = self.table.record_mut(uid) {
+            *slot = now;
+        } else if let Some(gone) = self.removed.iter_mut().chain(&mut self.parked).find(|gone| gone.row.uid == uid) {
+            gone.row.record = carry_over(&sent.record, &gone.row.record, &record);
+        }
+        self.ids = None;
+        if followed && let Some(run) = &mut self.sync {
+            run.follow.push(uid);
+        }
+        if self.overlay.get(&uid).is_some_and(Change::is_idle) {
+            self.overlay.remove(&uid);
+        }
+        if let Some(at) =
+            self.parked.iter().position(|parked| parked.row.uid == uid && parked.change.accepted.is_none())
+        {
+            // It was only kept for its change; the rows shown do not contain it.
+            self.parked.remove(at);
+            delta.delete.push(uid.0);
+            return Ok(Some(outcome));
+        }
+        match self.change(uid).cloned() {
+            Some(change) => delta.put.extend(self.encode_layers(uid, self.order_of(uid), &change)),
+            None => delta.put.extend(self.encode(uid)),
+        }
+        Ok(Some(outcome))
+    }
+
+    /// A read between a create and its answer may have brought the created record as a row of its own: it gives way.
+    pub(super) fn displace(&mut self, uid: Uid, record: &Record, delta: &mut Delta) {
+        let Some(id) = self.id_of(record).filter(|id| !self.is_default_id(Some(id))) else { return };
+        let Some(other) = self.find_id(&id).filter(|other| *other != uid && !self.overlay.contains_key(other)) else {
+            return;
+        };
+        self.forget(other);
+        self.total = self.total.map(|total| total.saturating_sub(1));
+        self.meta_dirty |= self.groups.is_some();
+        delta.delete.push(other.0);
+    }
+
+    /// The removal of a record that was brought back meanwhile is done: the record is new to the server now.
+    pub(super) fn revived(&mut self, uid: Uid, delta: &mut Delta) {
+        let key = self.new_key();
+        let Some(change) = self.overlay.get_mut(&uid) else { return };
+        change.sent = None;
+        change.tried = None;
+        change.base = None;
+        change.added = true;
+        let follows = change.accepted.is_some();
+        if let Some(accepted) = &mut change.accepted {
+            accepted.kind = ChangeKind::Create;
+            accepted.key = key;
+            if let Some(offline) = &mut accepted.offline {
+                offline.0 = ChangeKind::Create;
+            }
+        } else {
+            change.draft = true;
+        }
+        let change = change.clone();
+        match self.encode_layers(uid, self.order_of(uid), &change) {
+            Some(row) => delta.put.push(row),
+            None => delta.delete.push(uid.0),
+        }
+        if follows && let Some(run) = &mut self.sync {
+            run.follow.push(uid);
+        }
+    }
+}
+
+/// Of each sent id, where it was answered first; `None` where the ids do not tell: one is missing, no plain value, or was
+/// never sent.
+fn places(sent: &[Option<Value>], answered: &[Option<Value>]) -> Option<Vec<Option<usize>>> {
+    let key = |id: &Option<Value>| match id {
+        Some(Value::Number(number)) if !number.is_nan() => Some((false, Text::from(number.to_string()))),
+        Some(Value::String(text)) => Some((true, text.clone())),
+        _ => None,
+    };
+    let wanted: Vec<(bool, Text)> = sent.iter().map(key).collect::<Option<_>>()?;
+    let known: HashSet<&(bool, Text)> = wanted.iter().collect();
+    let mut first: HashMap<(bool, Text), usize> = HashMap::with_capacity(answered.len());
+    for (at, id) in answered.iter().enumerate() {
+        let id = key(id)?;
+        if !known.contains(&id) {
+            return None;
+        }
+        first.entry(id).or_insert(at);
+    }
+    Some(wanted.iter().map(|id| first.get(id).copied()).collect())
+}
