@@ -1,6 +1,6 @@
 //! One schedule: who does what when, and the model that knows what must be true.
 
-use crate::{
+use super::{
     client::{Call, Client},
     dice::Dice,
     server::Server,
@@ -10,22 +10,32 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What one schedule, or many, did.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Tally {
-    pub(crate) steps: u64,
-    pub(crate) crashes: u64,
-    pub(crate) requests: u64,
-    pub(crate) doubts: u64,
-    pub(crate) refused: u64,
-    pub(crate) late: u64,
-    pub(crate) acked: u64,
-    pub(crate) reads: u64,
-    pub(crate) full: u64,
+pub struct Tally {
+    /// Steps taken.
+    pub steps: u64,
+    /// Crashes.
+    pub crashes: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Answers lost.
+    pub doubts: u64,
+    /// Requests refused.
+    pub refused: u64,
+    /// Requests that arrived late.
+    pub late: u64,
+    /// Promises kept.
+    pub acked: u64,
+    /// Reads.
+    pub reads: u64,
+    /// Commits refused.
+    pub full: u64,
     /// A fingerprint of all that happened.
-    pub(crate) trace: u64,
+    pub trace: u64,
 }
 
 impl Tally {
-    pub(crate) fn add(&mut self, other: &Self) {
+    /// Adds another one.
+    pub fn add(&mut self, other: &Self) {
         self.steps += other.steps;
         self.crashes += other.crashes;
         self.requests += other.requests;
@@ -95,8 +105,6 @@ pub(crate) struct World {
     rows: u32,
     batch: bool,
     reading: bool,
-    lives: u64,
-    seed: u64,
 }
 
 fn key_of(record: &Record) -> String {
@@ -104,8 +112,7 @@ fn key_of(record: &Record) -> String {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, talk: bool) -> Self {
-        let mut dice = Dice::new(seed);
+    pub(crate) fn new(mut dice: Dice, talk: bool) -> Self {
         let batch = dice.chance(30);
         let most = if dice.chance(50) { 6 } else { 1 + dice.below(3) };
         let mut server = Server::default();
@@ -131,8 +138,6 @@ impl World {
             rows: 0,
             batch,
             reading: false,
-            lives: 1,
-            seed,
         }
     }
 
@@ -156,11 +161,16 @@ impl World {
         self.quiet()?;
         self.model = model;
         self.check()?;
-        let length = 20 + self.dice.below(100);
+        let length = match self.dice.steps() {
+            Some(steps) => steps,
+            None => 20 + self.dice.below(100),
+        };
         for _ in 0..length {
+            self.dice.next_part();
             self.step();
             self.check()?;
         }
+        self.dice.next_part();
         self.finish()?;
         self.tally.requests += self.client.sent;
         let rows: Vec<String> = self.store.rows.iter().map(|row| format!("{}{:?}", row.record, row.change)).collect();
@@ -308,7 +318,6 @@ impl World {
                 self.late.push(flight.request);
             }
         }
-        self.lives += 1;
         let most = 1 + self.dice.below(6);
         // The option may have changed between two runs of the program.
         if self.dice.chance(10) {
@@ -650,7 +659,6 @@ impl World {
                 }
             }
         }
-        let _ = (self.lives, self.seed);
         Ok(())
     }
 }
