@@ -415,7 +415,8 @@ impl StoredState {
             Some(meta) => Record::from_json(meta).map_err(damaged)?,
             None => Record::new(),
         };
-        if let Some(raw) = meta.get("raw") {
+        // What is no list of rows stands until there are rows.
+        if let Some(raw) = meta.get("raw").filter(|_| self.rows.is_empty()) {
             return Ok(raw.clone());
         }
         let mut rows: Vec<(RowId, Value)> = Vec::with_capacity(self.rows.len());
