@@ -134,6 +134,7 @@ struct Inner {
     applied: Applied,
     retry_after: Option<std::time::Duration>,
     body: Option<crate::Value>,
+    headers: Vec<(String, String)>,
     source: Option<std::sync::Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -148,6 +149,7 @@ impl Error {
             applied: Applied::No,
             retry_after: None,
             body: None,
+            headers: Vec::new(),
             source: None,
         }))
     }
@@ -196,6 +198,13 @@ impl Error {
         self
     }
 
+    /// Keeps headers of the answer, by lower-case name, for a failure policy to look at. They are never shown nor stored.
+    #[must_use]
+    pub fn with_headers(mut self, headers: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.0.headers = headers.into_iter().collect();
+        self
+    }
+
     /// The kind.
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind
@@ -227,6 +236,11 @@ impl Error {
     /// What the server said, if it said something.
     pub fn body(&self) -> Option<&crate::Value> {
         self.0.body.as_ref()
+    }
+
+    /// The first value of a header of the answer, whatever the case of its name; none where the transport keeps none.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.0.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// The pause that the server asked for.
@@ -271,6 +285,7 @@ impl Clone for Error {
             applied: inner.applied,
             retry_after: inner.retry_after,
             body: inner.body.clone(),
+            headers: inner.headers.clone(),
             source: inner.source.clone(),
         }))
     }

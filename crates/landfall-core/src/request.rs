@@ -50,6 +50,19 @@ impl From<ChangeKind> for Operation {
     }
 }
 
+impl TryFrom<Operation> for ChangeKind {
+    type Error = Operation;
+    /// The kind of change that the operation makes; the operation itself when it makes none, or several.
+    fn try_from(operation: Operation) -> Result<Self, Operation> {
+        match operation {
+            Operation::Create => Ok(Self::Create),
+            Operation::Update => Ok(Self::Update),
+            Operation::Destroy => Ok(Self::Destroy),
+            other => Err(other),
+        }
+    }
+}
+
 /// One changed record on its way to the server.
 #[derive(Clone, Debug)]
 pub struct OutgoingRow {

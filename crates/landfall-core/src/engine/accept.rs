@@ -7,10 +7,11 @@ use super::{
     Engine,
     change::{Accepted, Change, Sent, Standing, difference},
     step::Ticket,
-    sync::{KINDS, Plan},
+    sync::{KINDS, Mode, Plan},
     table::Uid,
 };
 use crate::{ChangeKind, Delta, Operation, Record, Text};
+use std::collections::HashSet;
 
 impl Engine {
     /// The overlay's rows of the table in data order; while offline only those that an acceptance has something to do
@@ -29,8 +30,9 @@ impl Engine {
     }
 
     /// Folds drafts into accepted changes and, online, freezes what is about to be sent. Gives what to store.
-    pub(super) fn accept(&mut self, tickets: Vec<Ticket>, online: bool, explicit: bool) -> (Plan, Delta) {
-        let mut plan = Plan { tickets, ..Plan::default() };
+    pub(super) fn accept(&mut self, tickets: Vec<Ticket>, online: bool, mode: Mode) -> (Plan, Delta) {
+        let batches = if online { self.wanted_batches(mode) } else { HashSet::new() };
+        let mut plan = Plan { tickets, mode, batches, ..Plan::default() };
         let mut delta = Delta::default();
         let shared = (self.options.batch && online).then(|| self.random_number());
         let mut put = Vec::new();
@@ -40,9 +42,9 @@ impl Engine {
             let Some(mut change) = self.overlay.remove(&uid) else { continue };
             let before = change.clone();
             let kind = if change.is_new() && change.sent.is_none() { ChangeKind::Create } else { ChangeKind::Update };
-            let mut touched = self.accept_one(&mut change, kind, &record, online);
+            let mut touched = mode.accepts(uid) && self.accept_one(&mut change, kind, &record, online);
             if online {
-                touched |= Self::freeze(uid, &mut change, explicit, shared, &mut plan);
+                touched |= self.freeze_wanted(uid, &mut change, shared, &mut plan);
             }
             if touched {
                 plan.stored += 1;
@@ -58,16 +60,17 @@ impl Engine {
         for mut gone in removed.drain(..) {
             let uid = gone.row.uid;
             let before = gone.change.clone();
-            if gone.change.is_new() && gone.change.sent.is_none() {
+            if gone.change.is_new() && gone.change.sent.is_none() && mode.accepts(uid) {
                 // Created and removed without the server ever knowing: nothing is left.
                 delta.delete.push(uid.0);
                 plan.dropped.push(gone);
                 continue;
             }
             let record = gone.row.record.clone();
-            let mut touched = self.accept_one(&mut gone.change, ChangeKind::Destroy, &record, online);
+            let mut touched =
+                mode.accepts(uid) && self.accept_one(&mut gone.change, ChangeKind::Destroy, &record, online);
             if online {
-                touched |= Self::freeze(uid, &mut gone.change, explicit, shared, &mut plan);
+                touched |= self.freeze_wanted(uid, &mut gone.change, shared, &mut plan);
             }
             if touched {
                 plan.stored += 1;
@@ -81,7 +84,7 @@ impl Engine {
             for at in 0..self.parked.len() {
                 let Some(mut parked) = self.parked.get(at).cloned() else { continue };
                 let before = parked.change.clone();
-                if Self::freeze(parked.row.uid, &mut parked.change, explicit, shared, &mut plan) {
+                if self.freeze_wanted(parked.row.uid, &mut parked.change, shared, &mut plan) {
                     plan.undo.push((parked.row.uid, before));
                     put.push(parked.row.uid);
                 }
@@ -171,16 +174,39 @@ impl Engine {
         true
     }
 
+    /// Freezes what this sync is about to send, if it does and nothing holds the queue.
+    fn freeze_wanted(&self, uid: Uid, change: &mut Change, batch: Option<u64>, plan: &mut Plan) -> bool {
+        if !self.goes(uid, change, plan) {
+            return false;
+        }
+        if self.held().is_some() {
+            let kind = change.sent.as_ref().map(|sent| sent.kind);
+            plan.held.extend(kind.or(change.accepted.as_ref().map(|own| own.kind)).map(|kind| (kind, uid)));
+            return change.sent.is_none() && change.accepted.as_mut().is_some_and(|accepted| self.wait(accepted));
+        }
+        Self::freeze(uid, change, batch, plan)
+    }
+
+    /// Marks a change that waits because the queue does. Gives whether that is news.
+    pub(super) fn wait(&self, accepted: &mut Accepted) -> bool {
+        if accepted.standing != Standing::Queued {
+            return false;
+        }
+        accepted.standing = Standing::Held;
+        // Why it failed itself says more than why it waits.
+        if accepted.failure.is_none() {
+            accepted.failure = self.held_failure();
+        }
+        true
+    }
+
     /// Freezes what is about to be sent. Gives whether the stored form changed.
-    pub(super) fn freeze(uid: Uid, change: &mut Change, explicit: bool, batch: Option<u64>, plan: &mut Plan) -> bool {
+    pub(super) fn freeze(uid: Uid, change: &mut Change, batch: Option<u64>, plan: &mut Plan) -> bool {
         if let Some(sent) = &change.sent {
             plan.send.push((sent.kind, uid));
             return false;
         }
         let Some(accepted) = &change.accepted else { return false };
-        if accepted.standing == Standing::Quarantined && !explicit {
-            return false;
-        }
         change.sent = Some(Sent {
             kind: accepted.kind,
             record: accepted.record.clone(),
@@ -191,7 +217,9 @@ impl Engine {
             read_since: false,
             batch,
             place: 0,
-            attempts: accepted.attempts,
+            // The try is counted in the commit before it, so that a crash does not forget it.
+            attempts: accepted.attempts.saturating_add(1),
+            counted: true,
             failure: None,
         });
         plan.send.push((accepted.kind, uid));

@@ -4,9 +4,9 @@
 
 use super::{
     Engine, Step, Steps,
-    change::{Accepted, Change, Failure, Sent, Standing, carry_over, difference},
+    change::{Accepted, Change, Sent, Standing, Theirs, carry_over, difference},
     event::{Event, EventKind},
-    policy::{Verdict, judge, settles},
+    policy::{Try, Verdict},
     report::ChangeOutcome,
     step::{Cont, Then},
     sync::{KINDS, Slot, SlotState},
@@ -19,7 +19,12 @@ impl Engine {
     /// Takes the outcome of a request. Failures are taken at once; answers of a sync when the driver's steps are done.
     pub fn answered(&mut self, id: u64, reply: Result<Reply>) -> Steps {
         if let Some(run) = self.take_read(id) {
-            return self.read_answered(run, reply);
+            let through = reply.is_ok();
+            let mut steps = self.read_answered(run, reply);
+            if through {
+                steps.extend(self.let_in(id));
+            }
+            return steps;
         }
         let Some(slot) = self.sync.as_ref().and_then(|run| run.find(id)) else {
             return Steps::new();
@@ -39,9 +44,9 @@ impl Engine {
             return Steps::new();
         };
         let error = error.clone().during(operation.as_str());
-        let done =
-            uids.len() == 1 && operation == Operation::Destroy && judge(ChangeKind::Destroy, &error) == Verdict::Done;
-        if done {
+        if let ([uid], Ok(kind)) = (uids.as_slice(), ChangeKind::try_from(operation))
+            && self.verdicts(*uid, kind, &error).0 == Verdict::Done
+        {
             return self.accept_reply(at, &Reply::empty());
         }
         let mut delta = Delta::default();
@@ -99,15 +104,49 @@ impl Engine {
         steps
     }
 
+    /// What the failure policy says of a failed try: for the change, and for the queue.
+    fn verdicts(&self, uid: Uid, kind: ChangeKind, error: &Error) -> (Verdict, Verdict) {
+        let sent = self.change(uid).and_then(|change| change.sent.as_ref());
+        let attempts = sent.map_or(0, |sent| sent.attempts);
+        let in_doubt = sent.is_some_and(|sent| sent.in_doubt);
+        self.options.policy.verdicts(&Try { kind, error, attempts, in_doubt })
+    }
+
+    /// What a refusal says of the server's version: a record of the same id in its body, as the schema reads it or as it
+    /// is.
+    fn theirs_in(&self, error: &Error, sent: &Sent) -> Theirs {
+        if error.status() == Some(410) {
+            return Theirs::Gone;
+        }
+        let Some(id) = self.id_of(&sent.record).filter(|id| !self.is_default_id(Some(id))) else {
+            return Theirs::Unknown;
+        };
+        let Some(body) = error.body() else { return Theirs::Unknown };
+        let read = self.options.schema.write_answer(Some(body.clone())).ok();
+        let rows = read.and_then(|answer| answer.rows).unwrap_or_default();
+        let same = |row: &Record| self.id_of(row).is_some_and(|other| other.to_text() == id.to_text());
+        let row = rows.into_iter().find(same);
+        row.map_or(Theirs::Unknown, Theirs::Record)
+    }
+
     /// One change failed: it stays, with its error.
     pub(super) fn fail(&mut self, uid: Uid, error: &Error, delta: &mut Delta) -> Option<ChangeOutcome> {
         let storage = self.options.offline_storage;
         let shown = self.table.get(uid).map(|row| row.record.clone());
+        let kind = self.change(uid)?.sent.as_ref()?.kind;
+        let (verdict, of_queue) = self.verdicts(uid, kind, error);
+        self.hold(of_queue, error);
+        let mut sent = self.change_mut(uid)?.sent.take()?;
+        if of_queue.holds() {
+            // A try that met a hold burns nothing.
+            sent.attempts = sent.attempts.saturating_sub(1);
+        }
+        let mut failure = self.failure(error, verdict, sent.attempts, &sent);
+        if verdict == Verdict::Conflict {
+            failure.theirs = self.theirs_in(error, &sent);
+        }
         let change = self.change_mut(uid)?;
-        let sent = change.sent.take()?;
-        let verdict = if sent.in_doubt && !settles(error) { Verdict::InDoubt } else { judge(sent.kind, error) };
         let outcome = ChangeOutcome { uid, kind: sent.kind, record: sent.record.clone(), result: Err(error.clone()) };
-        let failure = Failure::from(error);
         // The key of a batch is the batch's.
         change.tried = sent.batch.is_none().then(|| (sent.record.clone(), sent.kind, sent.key.clone()));
         if storage && verdict == Verdict::InDoubt {

@@ -4,8 +4,9 @@
 //! and not answered yet, what `sync()` has **accepted**, and the **draft** the program sees (the record in the table).
 //! Owns these layers. Never does I/O and never decides when something is sent.
 
-use super::table::Row;
-use crate::{ChangeKind, Error, Record, Text, Value};
+use super::{policy::Verdict, table::Row};
+use crate::{ChangeKind, Date, Error, Record, Text, Value};
+use std::time::Duration;
 
 /// Where a pending change stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -18,7 +19,7 @@ pub enum Standing {
     InDoubt,
     /// Waits for something: a login, a pause the server asked for, a record it depends on.
     Held,
-    /// Refused for good or in conflict: sent again only by an explicit `sync()` or `online(true)`.
+    /// Refused for good or in conflict: sent again only by an explicit `sync()` or `online(true)`, or settled in the inbox.
     Quarantined,
 }
 
@@ -42,21 +43,76 @@ impl Standing {
     }
 }
 
+/// What the server has in place of what was sent, where a conflict says so.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Theirs {
+    /// Nobody has said.
+    #[default]
+    Unknown,
+    /// The record is gone.
+    Gone,
+    /// This version.
+    Record(Record),
+}
+
+impl Theirs {
+    /// The server's version, if it has one and it is known.
+    pub fn record(&self) -> Option<&Record> {
+        match self {
+            Self::Record(record) => Some(record),
+            Self::Unknown | Self::Gone => None,
+        }
+    }
+}
+
+/// How much of what a server says is kept with a change, in bytes of JSON.
+const EXCERPT: usize = 4096;
+
 /// Why a try failed, in a form that can be stored.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Failure {
     /// One line.
     pub message: String,
     /// The HTTP status, if the server answered with one.
     pub status: Option<u16>,
-    /// What the server said, if it said something.
+    /// What the server said, if it said something; its beginning, as a text, where that is longer than 4 KiB.
     pub body: Option<Value>,
+    /// What the failure policy made of it.
+    pub verdict: Verdict,
+    /// When, by the clock of the data source.
+    pub at: Option<Date>,
+    /// How long the change waits from then on: a pause that the server asked for, or a back-off.
+    pub wait: Option<Duration>,
+    /// Of a conflict: what the server has.
+    pub theirs: Theirs,
+    /// When the wait is over, on the engine's clock that knows no jumps.
+    pub(crate) due: Option<Duration>,
+}
+
+impl Failure {
+    /// When the change may be sent again, if it waits; by the clock that [`at`](Self::at) goes by.
+    pub fn retry_at(&self) -> Option<Date> {
+        let wait = i64::try_from(self.wait?.as_millis()).unwrap_or(i64::MAX);
+        Some(Date::from_millis(self.at?.millis().saturating_add(wait)))
+    }
 }
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
-        Self { message: error.to_string(), status: error.status(), body: error.body().cloned() }
+        Self { message: error.to_string(), status: error.status(), body: error.body().map(excerpt), ..Self::default() }
     }
+}
+
+/// What is kept of what a server said.
+fn excerpt(body: &Value) -> Value {
+    let text = body.to_json();
+    if text.len() <= EXCERPT {
+        return body.clone();
+    }
+    let end = (0..=EXCERPT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.get(..end).unwrap_or_default().into()
 }
 
 /// A body on its way: frozen until its outcome is known.
@@ -77,6 +133,8 @@ pub(crate) struct Sent {
     /// Its place among them.
     pub(crate) place: u32,
     pub(crate) attempts: u32,
+    /// The try that is about to be made is counted already: the commit before it stored that.
+    pub(crate) counted: bool,
     pub(crate) failure: Option<Failure>,
 }
 
@@ -175,6 +233,15 @@ impl Change {
             (Some(accepted), _) => Some(&accepted.record),
             (None, Some(sent)) => Some(&sent.record),
             (None, None) => self.base.as_ref(),
+        }
+    }
+
+    /// Why the change that would be sent next failed last, if it did.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        match (&self.sent, &self.accepted) {
+            (Some(sent), _) => sent.failure.as_ref(),
+            (None, Some(accepted)) => accepted.failure.as_ref(),
+            (None, None) => None,
         }
     }
 

@@ -12,6 +12,7 @@ mod change;
 mod edit;
 mod event;
 mod groups;
+mod hold;
 mod inbox;
 mod local;
 mod options;
@@ -26,12 +27,12 @@ mod step;
 mod sync;
 mod table;
 
-pub use change::{Failure, Standing};
+pub use change::{Failure, Standing, Theirs};
 pub use event::{Action, Event, EventKind, Item};
 pub use inbox::{ChangeInfo, Pending};
 pub use local::{Shown, ShownGroup};
-pub use options::{Environment, Offers, Options};
-pub use policy::{Verdict, judge, settles};
+pub use options::{Environment, Offers, Options, Pauses};
+pub use policy::{Policy, Try, Verdict, judge, settles};
 pub use report::{ChangeOutcome, SyncReport};
 pub use state::QueryOptions;
 pub use step::{Settled, Step, Steps, Then, Ticket};
@@ -79,7 +80,8 @@ pub struct Engine {
     from_store: bool,
     reads: ReadQueue,
     sync: Option<SyncRun>,
-    waiting_syncs: Vec<(Ticket, bool)>,
+    waiting_syncs: Vec<(Ticket, sync::Mode)>,
+    holds: hold::Holds,
     gate: bool,
     deferred: Vec<Cont>,
     /// The stored state was loaded; what it holds is shown, or hidden until the first read.
@@ -127,6 +129,7 @@ impl Engine {
             reads: ReadQueue::default(),
             sync: None,
             waiting_syncs: Vec::new(),
+            holds: hold::Holds::default(),
             gate: false,
             deferred: Vec::new(),
             loaded: false,
@@ -167,7 +170,7 @@ impl Engine {
             Cont::ReadApply(run, reply) => self.read_apply(run, *reply),
             Cont::ReadApplyOffline(run, state) => self.read_apply_offline(run, *state),
             Cont::LocalQuery(ticket, options) => self.finish_local_query(ticket, options, prevented),
-            Cont::SyncStart(tickets, explicit) => self.sync_start(tickets, explicit),
+            Cont::SyncStart(tickets, mode) => self.sync_start(tickets, mode),
             Cont::SyncNext => self.sync_next(),
             Cont::SyncFinish => self.sync_finish(),
             Cont::RestoreDone(ticket) => self.restore_done(ticket, Ok(())),

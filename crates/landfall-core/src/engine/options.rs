@@ -1,7 +1,11 @@
 //! What a data source is told once, at its construction (reference section 1).
 
 use crate::{Aggregate, Date, Filter, Group, Operation, Record, Result, Schema, Sort, Value};
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 /// The engine's options. Kendo's names; everything off or absent by default.
 #[derive(Clone, Debug)]
@@ -56,6 +60,10 @@ pub struct Options {
     pub natural_key: Option<crate::Text>,
     /// Requests under way at once, at most. Default: 6.
     pub max_in_flight: usize,
+    /// What failures mean. Default: the table of [`judge`](crate::judge).
+    pub policy: super::policy::Policy,
+    /// When changes that failed are sent again.
+    pub pauses: Pauses,
     /// Which operations the transport offers.
     pub offers: Offers,
 }
@@ -86,7 +94,39 @@ impl Default for Options {
             inline: false,
             natural_key: None,
             max_in_flight: 6,
+            policy: super::policy::Policy::default(),
+            pauses: Pauses::default(),
             offers: Offers::all(),
+        }
+    }
+}
+
+/// When changes that failed are sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pauses {
+    /// Send them by themselves when their time has come. Default: off.
+    pub background: bool,
+    /// The ceiling of the first back-off; it doubles with each further try, and the pause is a random part of it. Default:
+    /// 1 second.
+    pub first: Duration,
+    /// The highest ceiling. Default: 5 minutes.
+    pub longest: Duration,
+    /// The longest pause of the server's (`Retry-After`) that holds the queue; one that asks for more holds its own change
+    /// only, and that for so long. Default: 1 hour.
+    pub longest_hold: Duration,
+    /// Requests that one sync may send, further tries included. Default: no limit.
+    pub budget: Option<usize>,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self {
+            background: false,
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(300),
+            longest_hold: Duration::from_secs(3600),
+            budget: None,
         }
     }
 }
@@ -186,16 +226,35 @@ impl Options {
 #[derive(Clone)]
 pub struct Environment {
     now: Arc<dyn Fn() -> Date + Send + Sync>,
+    elapsed: Arc<dyn Fn() -> Duration + Send + Sync>,
     random: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
 impl Environment {
-    /// From a clock and a source of random numbers.
+    /// From a clock and a source of random numbers. Pauses are measured by this clock, too; when it is set back, the time
+    /// that has passed since it was last asked is not counted.
     pub fn new(
         now: impl Fn() -> Date + Send + Sync + 'static,
         random: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Self {
-        Self { now: Arc::new(now), random: Arc::new(random) }
+        let now: Arc<dyn Fn() -> Date + Send + Sync> = Arc::new(now);
+        let clock = Arc::clone(&now);
+        let seen = Mutex::new((now().millis(), Duration::ZERO));
+        let elapsed = move || {
+            let millis = clock().millis();
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let passed = u64::try_from(millis.saturating_sub(seen.0)).unwrap_or(0);
+            *seen = (millis, seen.1.saturating_add(Duration::from_millis(passed)));
+            seen.1
+        };
+        Self { now, elapsed: Arc::new(elapsed), random: Arc::new(random) }
+    }
+
+    /// Measures pauses by this clock, which is never set: the time since some moment.
+    #[must_use]
+    pub fn with_elapsed(mut self, elapsed: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        self.elapsed = Arc::new(elapsed);
+        self
     }
 
     /// A clock that stands still, and numbers that follow from a seed. For tests.
@@ -215,6 +274,10 @@ impl Environment {
 
     pub(crate) fn now(&self) -> Date {
         (self.now)()
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        (self.elapsed)()
     }
 
     pub(crate) fn random(&self) -> u64 {

@@ -10,17 +10,21 @@
 //!  "sent":{"kind":"update","record":{…},"key":"…","changed":["name"],"attempts":1,"doubt":true}}
 //! ```
 //!
+//! `error` may also hold `body` (what the server said), `verdict` (what the failure policy made of it), `at` and `wait` (when, and
+//! how long the change waits since then; milliseconds), and of a conflict `theirs` (the server's record, null when it is gone).
+//!
 //! `meta`: `{"format":1}`, with `groups` (the tree of server groups, leaves by row id) where there is one.
 
 use super::{
     Engine, Step, Steps,
-    change::{Accepted, Change, Failure, Removed, Sent, Standing, difference},
+    change::{Accepted, Change, Failure, Removed, Sent, Standing, Theirs, difference},
     groups::{GroupItems, GroupNode},
+    policy::Verdict,
     step::{Cont, Then},
     table::{Row, Uid},
 };
-use crate::{ChangeKind, Delta, Error, ErrorKind, Record, Result, RowId, StoredRow, StoredState, Text, Value};
-use std::sync::Arc;
+use crate::{ChangeKind, Date, Delta, Error, ErrorKind, Record, Result, RowId, StoredRow, StoredState, Text, Value};
+use std::{sync::Arc, time::Duration};
 
 /// The version of the stored form that this program writes.
 pub(crate) const FORMAT: i64 = 1;
@@ -46,24 +50,9 @@ fn count(value: Option<&Value>) -> u32 {
     value.and_then(Value::as_i64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
 }
 
-fn failure_out(failure: &Failure) -> Value {
-    let mut out = Record::from([("message", Value::from(failure.message.as_str()))]);
-    if let Some(status) = failure.status {
-        out.set("status", status);
-    }
-    if let Some(body) = &failure.body {
-        out.set("body", body.clone());
-    }
-    out.into()
-}
-
-fn failure_in(value: &Value) -> Option<Failure> {
-    let record = value.as_object()?;
-    Some(Failure {
-        message: record.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        status: record.get("status").and_then(Value::as_i64).and_then(|n| u16::try_from(n).ok()),
-        body: record.get("body").cloned(),
-    })
+/// A length of time, in milliseconds.
+fn millis(pause: Duration) -> i64 {
+    i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn kind_in(record: &Record) -> Option<ChangeKind> {
@@ -155,7 +144,7 @@ impl Engine {
                 out.set("attempts", accepted.attempts);
             }
             if let Some(failure) = &accepted.failure {
-                out.set("error", failure_out(failure));
+                out.set("error", self.failure_out(failure));
             }
         }
         if let Some(sent) = &change.sent {
@@ -173,7 +162,7 @@ impl Engine {
                 entry.set("place", sent.place);
             }
             if let Some(failure) = &sent.failure {
-                entry.set("error", failure_out(failure));
+                entry.set("error", self.failure_out(failure));
             }
             out.set("sent", entry);
         }
@@ -311,6 +300,52 @@ impl Engine {
         }
     }
 
+    fn failure_out(&self, failure: &Failure) -> Value {
+        let mut out = Record::from([("message", Value::from(failure.message.as_str()))]);
+        if let Some(status) = failure.status {
+            out.set("status", status);
+        }
+        if let Some(body) = &failure.body {
+            out.set("body", body.clone());
+        }
+        if failure.verdict != Verdict::Retry {
+            out.set("verdict", failure.verdict.as_str());
+        }
+        if let Some(at) = failure.at {
+            out.set("at", at.millis());
+        }
+        if let Some(wait) = failure.wait {
+            out.set("wait", millis(wait));
+        }
+        match &failure.theirs {
+            Theirs::Unknown => {}
+            Theirs::Gone => drop(out.set("theirs", Value::Null)),
+            Theirs::Record(record) => drop(out.set("theirs", self.out(record))),
+        }
+        out.into()
+    }
+
+    fn failure_in(&self, value: &Value) -> Option<Failure> {
+        let record = value.as_object()?;
+        let wait = record.get("wait").and_then(Value::as_i64).and_then(|wait| u64::try_from(wait).ok());
+        let mut failure = Failure {
+            message: record.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            status: record.get("status").and_then(Value::as_i64).and_then(|n| u16::try_from(n).ok()),
+            body: record.get("body").cloned(),
+            verdict: record.get("verdict").and_then(Value::as_str).and_then(Verdict::from_marker).unwrap_or_default(),
+            at: record.get("at").and_then(Value::as_i64).map(Date::from_millis),
+            wait: wait.map(Duration::from_millis),
+            theirs: match record.get("theirs") {
+                None => Theirs::Unknown,
+                Some(Value::Object(theirs)) => Theirs::Record(self.read_in(theirs.clone(), false)),
+                Some(_) => Theirs::Gone,
+            },
+            due: None,
+        };
+        failure.due = self.due_of(&failure);
+        Some(failure)
+    }
+
     fn change_in(&self, kind: ChangeKind, record: &Record, book: &Record, foreign: bool) -> Change {
         let inner = |value: Option<&Value>| {
             value.and_then(Value::as_object).map(|found| self.read_in(found.clone(), kind == ChangeKind::Create))
@@ -338,7 +373,7 @@ impl Engine {
                 offline,
                 standing: book.get("standing").and_then(Value::as_str).map_or(Standing::Queued, Standing::from_marker),
                 attempts: count(book.get("attempts")),
-                failure: book.get("error").and_then(failure_in),
+                failure: book.get("error").and_then(|error| self.failure_in(error)),
                 unstored: false,
                 before: None,
             });
@@ -355,7 +390,8 @@ impl Engine {
                 batch: entry.get("batch").and_then(Value::as_number).and_then(crate::Number::as_u64),
                 place: count(entry.get("place")),
                 attempts: count(entry.get("attempts")),
-                failure: entry.get("error").and_then(failure_in),
+                counted: false,
+                failure: entry.get("error").and_then(|error| self.failure_in(error)),
             });
         }
         let sent_create = change.sent.as_ref().is_some_and(|sent| sent.kind == ChangeKind::Create);

@@ -419,6 +419,7 @@ impl Engine {
 
     pub(crate) fn lay_on_top(&mut self, kept: Vec<(Option<usize>, Removed)>, whole: bool) {
         let mut creates = Vec::new();
+        let now = self.env.now();
         for (at, Removed { row, mut change }) in kept {
             // Drafts are dropped; what is accepted or on its way is what the row shows.
             change.draft = false;
@@ -468,8 +469,10 @@ impl Engine {
                         accepted.standing = Standing::Quarantined;
                         accepted.failure = Some(super::change::Failure {
                             message: "conflict: the record is gone on the server".to_owned(),
-                            status: None,
-                            body: None,
+                            verdict: super::policy::Verdict::Conflict,
+                            at: Some(now),
+                            theirs: super::change::Theirs::Gone,
+                            ..super::change::Failure::default()
                         });
                     }
                     // Behind all rows.

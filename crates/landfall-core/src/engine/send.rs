@@ -4,6 +4,7 @@
 
 use super::{
     Engine, Step, Steps,
+    change::{Failure, Standing},
     event::{Event, EventKind},
     report::ChangeOutcome,
     step::{Cont, Then},
@@ -47,15 +48,29 @@ impl Engine {
         for parcel in &mut out {
             parcel.uids.sort_by_key(|uid| company(*uid).map_or(0, |(_, place)| place));
         }
+        if self.options.pauses.budget.is_some() {
+            // What fails again and again must not spend it before the others had their turn.
+            let tries = |uid: &Uid| self.change(*uid).and_then(|change| Some(change.sent.as_ref()?.attempts));
+            out.sort_by_key(|parcel| parcel.uids.iter().filter_map(tries).max());
+        }
         out
     }
 
     pub(crate) fn sync_next(&mut self) -> Steps {
         let limit = self.options.max_in_flight.max(1);
         if !self.online {
-            return self.hold_back();
+            let error = Error::new(ErrorKind::Offline, "went offline before it was sent").during("sync");
+            return self.hold_back(&error);
+        }
+        if let Some(error) = self.held() {
+            let error = error.clone().with("sent", "no: the queue waits");
+            return self.hold_back(&error);
         }
         let Some(run) = &mut self.sync else { return Steps::new() };
+        if self.options.pauses.budget.is_some_and(|budget| run.spent >= budget) {
+            let error = Error::new(ErrorKind::Limit, "the requests of this sync are spent; the next one goes on");
+            return self.hold_back(&error.during("sync"));
+        }
         if run.in_flight >= limit {
             return Steps::new();
         }
@@ -68,11 +83,17 @@ impl Engine {
         for uid in &parcel.uids {
             if let Some(sent) = self.change_mut(*uid).and_then(|change| change.sent.as_mut()) {
                 sent.in_flight = true;
-                sent.attempts += 1;
+                if !std::mem::take(&mut sent.counted) {
+                    // A repeat is counted in memory and stored with its outcome: a commit for the number alone would
+                    // cost a flush before every repeat.
+                    sent.attempts = sent.attempts.saturating_add(1);
+                }
             }
         }
         let operation = parcel.operation;
+        self.went_out();
         if let Some(run) = &mut self.sync {
+            run.spent += 1;
             run.push(Slot {
                 id,
                 operation,
@@ -92,25 +113,61 @@ impl Engine {
         ])
     }
 
-    /// Offline by now: what was not sent yet is not sent.
-    pub(super) fn hold_back(&mut self) -> Steps {
+    /// What was not sent yet is not sent.
+    pub(super) fn hold_back(&mut self, error: &Error) -> Steps {
         let Some(run) = &mut self.sync else { return Steps::new() };
         let uids: Vec<Uid> = run.queue.drain(..).flat_map(|parcel| parcel.uids).collect();
         if uids.is_empty() {
             return self.try_finish();
         }
-        self.not_sent(uids, &Error::new(ErrorKind::Offline, "went offline before it was sent").during("sync"))
+        let mut delta = Delta::default();
+        let outcomes = uids.iter().filter_map(|uid| self.put_back(*uid, error, &mut delta)).collect();
+        self.not_tried(uids, outcomes, delta)
     }
 
-    pub(super) fn not_sent(&mut self, uids: Vec<Uid>, error: &Error) -> Steps {
+    /// Requests that could not even be spelled.
+    fn not_sent(&mut self, uids: Vec<Uid>, error: &Error) -> Steps {
         let mut delta = Delta::default();
-        let outcomes: Vec<ChangeOutcome> = uids.iter().filter_map(|uid| self.fail(*uid, error, &mut delta)).collect();
+        let outcomes = uids.iter().filter_map(|uid| self.fail(*uid, error, &mut delta)).collect();
+        self.not_tried(uids, outcomes, delta)
+    }
+
+    fn not_tried(&mut self, uids: Vec<Uid>, outcomes: Vec<ChangeOutcome>, delta: Delta) -> Steps {
         let id = self.next_number();
         let Some(run) = &mut self.sync else { return Steps::new() };
         let (state, operation) = (SlotState::Answered, Operation::Update);
         run.push(Slot { id, operation, uids, state, outcomes, events: Vec::new() });
         let at = run.slots.len() - 1;
         self.store_answer(at, delta)
+    }
+
+    /// Takes a change back that was about to be sent: it stands as it stood, and no try is counted.
+    fn put_back(&mut self, uid: Uid, error: &Error, delta: &mut Delta) -> Option<ChangeOutcome> {
+        if !self.options.offline_storage {
+            return self.fail(uid, error, delta);
+        }
+        let failure =
+            self.held_failure().unwrap_or_else(|| Failure { at: Some(self.env.now()), ..Failure::from(error) });
+        let order = self.order_of(uid);
+        let change = self.change_mut(uid)?;
+        let mut sent = change.sent.take()?;
+        let outcome = ChangeOutcome { uid, kind: sent.kind, record: sent.record.clone(), result: Err(error.clone()) };
+        if std::mem::take(&mut sent.counted) {
+            sent.attempts = sent.attempts.saturating_sub(1);
+        }
+        sent.in_flight = false;
+        match &mut change.accepted {
+            Some(accepted) if !sent.in_doubt => {
+                if accepted.standing == Standing::Queued {
+                    accepted.standing = failure.verdict.standing();
+                }
+                accepted.failure.get_or_insert(failure);
+            }
+            _ => change.sent = Some(sent),
+        }
+        let change = change.clone();
+        delta.put.extend(self.encode_layers(uid, order, &change));
+        Some(outcome)
     }
 
     pub(super) fn request(&self, parcel: &Parcel) -> Result<Request> {
@@ -189,13 +246,31 @@ impl Engine {
             return steps;
         }
         self.is_stored(&plan);
+        let waiting: Vec<ChangeOutcome> = match self.held() {
+            Some(error) => {
+                let error = error.clone().with("sent", "no: the queue waits");
+                let held = plan.held.iter().filter_map(|(kind, uid)| {
+                    let record = self.change(*uid)?.below()?.clone();
+                    Some(ChangeOutcome { uid: *uid, kind: *kind, record, result: Err(error.clone()) })
+                });
+                held.collect()
+            }
+            None => Vec::new(),
+        };
         // Another program may have settled some of them meanwhile.
         let send: Vec<(ChangeKind, Uid)> =
             plan.send.iter().filter_map(|(_, uid)| Some((self.change(*uid)?.sent.as_ref()?.kind, *uid))).collect();
         let queue = self.parcels(&send);
+        let id = self.next_number();
         let mut run = self.sync.take().unwrap_or_default();
         run.tickets.extend(plan.tickets);
         run.queue.extend(queue);
+        run.mode = plan.mode;
+        if !waiting.is_empty() {
+            run.held = true;
+            let (state, operation) = (SlotState::Done, Operation::Update);
+            run.push(Slot { id, operation, uids: Vec::new(), state, outcomes: waiting, events: Vec::new() });
+        }
         self.sync = Some(run);
         let mut steps = self.open_gate();
         steps.push_back(Step::Run(Then(Cont::SyncNext)));

@@ -75,7 +75,7 @@ pub(crate) enum Cont {
     LocalQuery(Ticket, Option<Box<super::state::QueryOptions>>),
     Restored(Box<Cont>),
     RestoreDone(Ticket),
-    SyncStart(Vec<Ticket>, bool),
+    SyncStart(Vec<Ticket>, super::sync::Mode),
     SyncAccepted(Box<Plan>),
     SyncNext,
     SyncOffline(Box<Plan>),

@@ -12,11 +12,58 @@ use super::{
     table::Uid,
 };
 use crate::{ChangeKind, Delta, Error, ErrorKind, Operation, Result};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+
+/// Which changes a sync is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Asked for: accepts all drafts and sends everything, also what was refused for good.
+    #[default]
+    Explicit,
+    /// Follows an edit: accepts all drafts, sends all but what was refused for good and what has to wait.
+    Auto,
+    /// By itself: what is due.
+    Due,
+    /// A hold has ended: all but what was refused for good.
+    Pending,
+    /// This change.
+    Only(Uid),
+}
+
+impl Mode {
+    /// One sync in place of two that wait.
+    fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (one, two) if one == two => one,
+            (Self::Explicit, _) | (_, Self::Explicit) | (Self::Only(_), _) | (_, Self::Only(_)) => Self::Explicit,
+            (Self::Auto, _) | (_, Self::Auto) => Self::Auto,
+            _ => Self::Pending,
+        }
+    }
+
+    /// Whether drafts of this row are accepted.
+    pub(super) fn accepts(self, uid: Uid) -> bool {
+        match self {
+            Self::Explicit | Self::Auto => true,
+            Self::Due | Self::Pending => false,
+            Self::Only(only) => only == uid,
+        }
+    }
+
+    /// Whether somebody asked for it, by name or in all.
+    pub(super) fn is_explicit(self) -> bool {
+        matches!(self, Self::Explicit | Self::Only(_))
+    }
+}
 
 /// What one acceptance did, so that it can be undone when it could not be stored.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
+    pub(super) mode: Mode,
+    /// The frozen requests of several rows that go again.
+    pub(super) batches: HashSet<u64>,
+    /// What waits although it was asked for: the queue is held.
+    pub(super) held: Vec<(ChangeKind, Uid)>,
     pub(super) tickets: Vec<Ticket>,
     pub(super) undo: Vec<(Uid, Change)>,
     pub(super) dropped: Vec<Removed>,
@@ -63,6 +110,11 @@ pub(crate) struct SyncRun {
     pub(super) in_flight: usize,
     pub(super) open: usize,
     pub(super) follow: Vec<Uid>,
+    /// Something was accepted that waits: the queue is held.
+    pub(super) held: bool,
+    /// Requests sent so far, further tries included.
+    pub(super) spent: usize,
+    pub(super) mode: Mode,
 }
 
 impl SyncRun {
@@ -97,30 +149,30 @@ impl Engine {
     /// Accepts all drafts, and sends everything pending while online. One sync runs at a time, a second one waits and
     /// sends what is left then (C02).
     pub fn sync(&mut self, ticket: Ticket) -> Steps {
-        self.request_sync(ticket, true)
+        self.request_sync(ticket, Mode::Explicit)
     }
 
     pub(crate) fn auto_sync(&mut self) -> Steps {
-        self.request_sync(0, false)
+        self.request_sync(0, Mode::Auto)
     }
 
-    pub(super) fn request_sync(&mut self, ticket: Ticket, explicit: bool) -> Steps {
+    pub(super) fn request_sync(&mut self, ticket: Ticket, mode: Mode) -> Steps {
         if self.sync.is_some() || self.gate {
-            self.waiting_syncs.push((ticket, explicit));
+            self.waiting_syncs.push((ticket, mode));
             return Steps::new();
         }
         self.gate = true;
-        Steps::from([Step::Run(Then(Cont::SyncStart(vec![ticket], explicit)))])
+        Steps::from([Step::Run(Then(Cont::SyncStart(vec![ticket], mode)))])
     }
 
-    pub(crate) fn sync_start(&mut self, tickets: Vec<Ticket>, explicit: bool) -> Steps {
+    pub(crate) fn sync_start(&mut self, tickets: Vec<Ticket>, mode: Mode) -> Steps {
         let has_model = self.options.schema.model().is_some();
         if self.online && !has_model {
             return self.end_sync(tickets, &Ok(SyncReport::default()), Steps::new());
         }
         if self.options.offline_storage {
             if !self.loaded {
-                return Steps::from([Step::Load(Then(Cont::Restored(Box::new(Cont::SyncStart(tickets, explicit)))))]);
+                return Steps::from([Step::Load(Then(Cont::Restored(Box::new(Cont::SyncStart(tickets, mode)))))]);
             }
             self.show_hidden();
             // A sync writes the state also when nothing is pending (R6.9), so that a first one leaves an empty state.
@@ -135,12 +187,15 @@ impl Engine {
             }
         }
         if !self.online {
-            return self.sync_offline(tickets);
+            return self.sync_offline(tickets, mode);
         }
-        if let Some(error) = self.missing_operation(explicit) {
+        if let Some(error) = self.missing_operation(mode.is_explicit()) {
             return self.end_sync(tickets, &Err(error), Steps::new());
         }
-        let (mut plan, delta) = self.accept(tickets, true, explicit);
+        if mode.is_explicit() {
+            self.try_login();
+        }
+        let (mut plan, delta) = self.accept(tickets, true, mode);
         self.gate = true;
         match self.commit(delta, Cont::Nothing) {
             Some(Step::Commit(delta, _)) => {
@@ -151,11 +206,14 @@ impl Engine {
         }
     }
 
-    pub(super) fn sync_offline(&mut self, tickets: Vec<Ticket>) -> Steps {
+    pub(super) fn sync_offline(&mut self, tickets: Vec<Ticket>, mode: Mode) -> Steps {
+        if matches!(mode, Mode::Due | Mode::Pending) {
+            return self.end_sync(tickets, &Ok(SyncReport::default()), Steps::new());
+        }
         if !self.options.offline_storage {
             return self.offline_accepted(Plan { tickets, ..Plan::default() }, Ok(()));
         }
-        let (mut plan, delta) = self.accept(tickets, false, true);
+        let (mut plan, delta) = self.accept(tickets, false, mode);
         self.gate = true;
         match self.commit(delta, Cont::Nothing) {
             Some(Step::Commit(delta, _)) => {
@@ -237,7 +295,7 @@ impl Engine {
             for uid in follow {
                 let Some(mut change) = self.change(uid).cloned() else { continue };
                 let before = change.clone();
-                if Self::freeze(uid, &mut change, true, shared, &mut plan) {
+                if Self::freeze(uid, &mut change, shared, &mut plan) {
                     plan.undo.push((uid, before));
                     if let Some(slot) = self.change_mut(uid) {
                         *slot = change;
@@ -278,7 +336,7 @@ impl Engine {
             .filter(|outcome| outcome.result.is_ok())
             .map(|outcome| Item { uid: outcome.uid, record: outcome.record.clone() })
             .collect();
-        if report.is_success() || !done.is_empty() {
+        if report.is_success() || !done.is_empty() || run.held {
             self.settle_seen();
             self.touch();
             self.sort_in_place();
@@ -315,9 +373,9 @@ impl Engine {
         let waiting = std::mem::take(&mut self.waiting_syncs);
         if !waiting.is_empty() && self.sync.is_none() && !self.gate {
             self.gate = true;
-            let explicit = waiting.iter().any(|(_, explicit)| *explicit);
+            let mode = waiting.iter().map(|(_, mode)| *mode).reduce(Mode::with).unwrap_or_default();
             let tickets = waiting.into_iter().map(|(ticket, _)| ticket).collect();
-            steps.push_back(Step::Run(Then(Cont::SyncStart(tickets, explicit))));
+            steps.push_back(Step::Run(Then(Cont::SyncStart(tickets, mode))));
         } else {
             self.waiting_syncs = waiting;
         }
