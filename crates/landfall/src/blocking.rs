@@ -214,6 +214,14 @@ impl<T> DataSource<T> {
         crate::DataSource::online(self, online).wait()
     }
 
+    /// See [`resume`](crate::DataSource::resume).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn resume(&self) -> Result<SyncReport> {
+        crate::DataSource::resume(self).wait()
+    }
+
     /// See [`idle`](crate::DataSource::idle).
     ///
     /// # Errors

@@ -10,8 +10,8 @@ use crate::{
     shared::Shared,
 };
 use landfall_core::{
-    Aggregate, Date, Engine, Environment, Error, ErrorKind, Filter, Group, Model, Offers, Operation, Options, Record,
-    Result, Schema, Sort, Text, Value,
+    Aggregate, Date, Engine, Environment, Error, ErrorKind, Filter, Group, Model, Offers, Operation, Options, Policy,
+    Record, Result, Schema, Sort, Text, Try, Value, Verdict,
 };
 use landfall_storage::Storage;
 use landfall_transport::Transport;
@@ -35,7 +35,8 @@ enum Place {
 /// | [`batch`](Self::batch), [`auto_sync`](Self::auto_sync), `server_*` | off |
 /// | [`page_size`](Self::page_size), [`sort`](Self::sort), [`filter`](Self::filter), [`group`](Self::group), [`aggregate`](Self::aggregate) | none |
 /// | [`max_in_flight`](Self::max_in_flight) | 6 requests |
-/// | [`retries`](Self::retries) | 0 |
+/// | [`retries`](Self::retries), [`retry_in_background`](Self::retry_in_background) | 0, off |
+/// | [`failure_policy`](Self::failure_policy) | the table of [`judge`](crate::judge) |
 #[must_use = "a builder does nothing until build() is called"]
 pub struct Builder<T = Record> {
     options: Options,
@@ -275,6 +276,54 @@ impl<T: Row> Builder<T> {
         self
     }
 
+    /// Sends changes that failed, or could not be sent, by itself when their time has come: after an exponential back-off
+    /// with full jitter, after the pause that the server asked for, after a login. Drafts are not accepted by it, and
+    /// what was refused for good waits for an explicit sync or the [inbox](DataSource::inbox). Needs an offline storage,
+    /// and a runtime with time enabled; ends with the data source. Default: off.
+    pub fn retry_in_background(mut self, on: bool) -> Self {
+        self.options.pauses.background = on;
+        self
+    }
+
+    /// The ceiling of the first back-off between syncs in the background, and the highest one; it doubles with each try,
+    /// and the pause is a random part of it. Default: 1 second, 5 minutes.
+    pub fn background_backoff(mut self, first: Duration, longest: Duration) -> Self {
+        self.options.pauses.first = first;
+        self.options.pauses.longest = longest;
+        self
+    }
+
+    /// The longest pause of the server's (`Retry-After`) that holds the whole queue, explicit syncs included; a longer one
+    /// holds only the change that it was told for, and that for so long. Default: 1 hour.
+    pub fn max_hold(mut self, pause: Duration) -> Self {
+        self.options.pauses.longest_hold = pause;
+        self
+    }
+
+    /// Requests that one sync may send at most, [further tries](Self::retries) included; what is left goes with the next.
+    /// Changes that were tried least go first then. Default: no limit.
+    pub fn sync_budget(mut self, requests: usize) -> Self {
+        self.options.pauses.budget = Some(requests.max(1));
+        self
+    }
+
+    /// What failures mean, in place of the table of [`judge`](crate::judge) or in front of it: `None` leaves a failure to
+    /// the table. Called while the data source is locked, so it must not call the data source.
+    ///
+    /// ```
+    /// # use landfall::{DataSource, Verdict};
+    /// // This service says 403 when the session has ended.
+    /// let builder = DataSource::builder().failure_policy(|tried| match tried.error.status() {
+    ///     Some(403) => Some(Verdict::HoldForLogin),
+    ///     _ => None,
+    /// });
+    /// # drop(builder);
+    /// ```
+    pub fn failure_policy(mut self, judge: impl Fn(&Try<'_>) -> Option<Verdict> + Send + Sync + 'static) -> Self {
+        self.options.policy = Policy::new(judge);
+        self
+    }
+
     /// The clock for default dates. Default: the system's.
     pub fn clock(mut self, now: impl Fn() -> Date + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(now));
@@ -336,7 +385,9 @@ impl<T: Row> Builder<T> {
         };
         options.offers = Offers::from_fn(|operation: Operation| transport.offers(operation));
         let clock = self.clock.unwrap_or_else(|| Arc::new(now));
-        let env = Environment::new(move || clock(), random);
+        // Pauses go by the runtime's clock, which is never set.
+        let start = tokio::time::Instant::now();
+        let env = Environment::new(move || clock(), random).with_elapsed(move || start.elapsed());
         let mut engine = Engine::new(options, env);
         if self.connectivity.as_ref().is_some_and(|connectivity| !connectivity.is_online()) {
             // Known before the first request; nobody waits for it.

@@ -510,6 +510,13 @@ impl<T> DataSource<T> {
         self.start(operation::report, |engine, ticket| engine.set_online(ticket, online))
     }
 
+    /// Ends every wait (for a login, for a pause that the service asked for, for a back-off) and sends what is pending. To be
+    /// called when the user has logged in, or the service is known to be back. Accepts no drafts, and leaves out what was
+    /// refused for good.
+    pub fn resume(&self) -> Operation<SyncReport> {
+        self.start(operation::report, Engine::resume_held)
+    }
+
     /// Whether the data source is online; at first it is.
     pub fn is_online(&self) -> bool {
         self.shared().engine().is_online()

@@ -18,6 +18,7 @@ use std::{
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -44,11 +45,15 @@ pub(crate) struct Driver {
     calls: VecDeque<StoreCall>,
     running: Option<Pin<Box<dyn Future<Output = Stored> + Send>>>,
     idle: Vec<oneshot::Sender<Result<Settled>>>,
+    /// Whether anything is ever sent by itself.
+    background: bool,
 }
 
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>, inbox: mpsc::UnboundedReceiver<Work>) -> Self {
+        let background = shared.engine().options().pauses.background;
         Self {
+            background,
             shared,
             inbox,
             steps: Steps::new(),
@@ -69,6 +74,7 @@ impl Driver {
                     drop(waiter.send(Ok(Settled::Done)));
                 }
             }
+            let wait = self.next_retry();
             tokio::select! {
                 biased;
                 stored = poll_running(&mut self.running) => self.stored(stored),
@@ -79,6 +85,10 @@ impl Driver {
                     Some(Work::Export(waiter)) => self.calls.push_back(StoreCall::Export(waiter)),
                     None => break,
                 },
+                () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {
+                    let steps = self.shared.engine().retry_due();
+                    self.steps.extend(steps);
+                }
             }
         }
         self.finish().await;
@@ -96,6 +106,16 @@ impl Driver {
             self.perform_all().await;
         }
         self.shared.abandon();
+    }
+
+    /// How long until something goes by itself; nothing does while anything is under way.
+    fn next_retry(&self) -> Option<Duration> {
+        if !self.background || !self.is_idle() {
+            return None;
+        }
+        // Whole milliseconds, as timers count: one that fires early would find nothing due.
+        let wait = self.shared.engine().next_retry()?;
+        Some(wait.saturating_add(Duration::from_millis(1)))
     }
 
     fn is_idle(&self) -> bool {

@@ -62,8 +62,8 @@ pub use events::{EventStream, HandlerId};
 pub use landfall_core::{
     Accessor, Action, Aggregate, AggregateFunction, ChangeInfo, ChangeKind, ChangeOutcome, Date, Direction, Error,
     ErrorKind, Event, EventKind, Failure, Field, FieldType, Filter, Group, GroupOrder, Item, Model, Number, Operator,
-    Pattern, Pending, QueryOptions, Record, Result, Rule, Schema, Shown, ShownGroup, Sort, Standing, SyncReport, Text,
-    Uid, Value, View, ViewGroup, Violation, Zone,
+    Pattern, Pending, Policy, QueryOptions, Record, Result, Rule, Schema, Shown, ShownGroup, Sort, Standing,
+    SyncReport, Text, Theirs, Try, Uid, Value, Verdict, View, ViewGroup, Violation, Zone, judge,
 };
 pub use operation::{Operation, Outcome};
 

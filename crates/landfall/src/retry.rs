@@ -69,11 +69,17 @@ where
         let last = |error: Error| if doubt && !settled(&error) { error.applied(Applied::Maybe) } else { error };
         let Some(pause) = pause else { return Err(last(error)) };
         tokio::time::sleep(pause).await;
-        if !shared.engine().is_online() {
+        if !may_go_on(shared, write) {
             return Err(last(error));
         }
         done += 1;
     }
+}
+
+/// Whether the data source is still online, and a write within the budget of its sync.
+fn may_go_on(shared: &Shared, write: bool) -> bool {
+    let mut engine = shared.engine();
+    engine.is_online() && (!write || engine.may_try_again())
 }
 
 /// Whether a refusal of a repeated request also says that the tries before were not applied.

@@ -40,6 +40,7 @@ async fn source(arguments: &Arguments) -> Result<DataSource> {
         .retries(arguments.retries)
         .backoff(arguments.backoff)
         .max_retry_after(arguments.max_retry_after)
+        .max_hold(arguments.max_retry_after)
         .build()?;
     if arguments.verbose {
         for kind in [EventKind::RequestStart, EventKind::RequestEnd, EventKind::Change, EventKind::Error] {

@@ -14,6 +14,7 @@ mod events;
 mod flights;
 mod groups;
 mod help;
+mod holds;
 mod hooks;
 mod models;
 mod queries;

@@ -206,6 +206,20 @@ impl Engine {
         self.request_sync(0, Mode::Due)
     }
 
+    /// Whether a request of the sync under way may be tried once more; counts it.
+    pub fn may_try_again(&mut self) -> bool {
+        if !self.online || self.holds.login.is_some() && self.options.offline_storage {
+            return false;
+        }
+        let budget = self.options.pauses.budget;
+        let Some(run) = &mut self.sync else { return true };
+        if budget.is_some_and(|budget| run.spent >= budget) {
+            return false;
+        }
+        run.spent += 1;
+        true
+    }
+
     /// A request went out: the next sync may begin by itself when it is due.
     pub(super) fn went_out(&mut self) {
         self.holds.idle_runs = 0;

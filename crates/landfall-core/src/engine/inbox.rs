@@ -7,7 +7,7 @@ use super::{
     state::QueryOptions,
     table::Uid,
 };
-use crate::{ChangeKind, Record, Text, Value};
+use crate::{ChangeKind, Date, Record, Text, Value};
 
 /// How an item differs from what the server last said.
 #[derive(Clone, Debug)]
@@ -49,6 +49,14 @@ pub struct Pending {
     pub failure: Option<Failure>,
     /// The later change of the same item that waits until this one, whose outcome is unknown, is settled.
     pub waiting: Option<(ChangeKind, Record)>,
+}
+
+impl Pending {
+    /// When the change may be sent again, if it waits for a pause or a back-off; by the data source's clock. None while it
+    /// waits for a login, or for nothing.
+    pub fn retry_at(&self) -> Option<Date> {
+        self.failure.as_ref().and_then(Failure::retry_at)
+    }
 }
 
 impl Engine {

@@ -27,6 +27,7 @@ pub(crate) enum Mode {
     /// A hold has ended: all but what was refused for good.
     Pending,
     /// This change.
+    #[expect(dead_code, reason = "the inbox follows")]
     Only(Uid),
 }
 
