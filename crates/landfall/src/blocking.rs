@@ -23,7 +23,7 @@
 
 use crate::{Builder, Outcome, Row};
 use landfall_core::{
-    Aggregate, Error, ErrorKind, Filter, Group, QueryOptions, Record, Result, Sort, SyncReport, Value,
+    Aggregate, Error, ErrorKind, Filter, Group, QueryOptions, Record, Result, Sort, SyncReport, Uid, Value,
 };
 use std::{fmt, ops::Deref, sync::mpsc, thread::JoinHandle};
 use tokio::{
@@ -220,6 +220,54 @@ impl<T> DataSource<T> {
     /// As there.
     pub fn resume(&self) -> Result<SyncReport> {
         crate::DataSource::resume(self).wait()
+    }
+
+    /// See [`retry`](crate::DataSource::retry).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn retry(&self, uid: impl Into<Uid>) -> Result<SyncReport> {
+        crate::DataSource::retry(self, uid).wait()
+    }
+
+    /// See [`edit_and_retry`](crate::DataSource::edit_and_retry).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn edit_and_retry(&self, uid: impl Into<Uid>, edit: impl FnOnce(&mut Record)) -> Result<SyncReport> {
+        crate::DataSource::edit_and_retry(self, uid, edit).wait()
+    }
+
+    /// See [`discard`](crate::DataSource::discard).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn discard(&self, uid: impl Into<Uid>) -> Result<()> {
+        crate::DataSource::discard(self, uid).wait()
+    }
+
+    /// See [`keep_mine`](crate::DataSource::keep_mine).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn keep_mine(&self, uid: impl Into<Uid>) -> Result<SyncReport> {
+        crate::DataSource::keep_mine(self, uid).wait()
+    }
+
+    /// See [`take_theirs`](crate::DataSource::take_theirs).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn take_theirs(&self, uid: impl Into<Uid>) -> Result<()> {
+        crate::DataSource::take_theirs(self, uid).wait()
+    }
+
+    /// See [`confirm`](crate::DataSource::confirm).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn confirm(&self, uid: impl Into<Uid>, record: Option<Record>) -> Result<()> {
+        crate::DataSource::confirm(self, uid, record).wait()
     }
 
     /// See [`idle`](crate::DataSource::idle).

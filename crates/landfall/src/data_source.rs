@@ -173,7 +173,15 @@ impl<T> DataSource<T> {
         self.shared().perform(steps, &self.handle.driver);
     }
 
-    fn start<R>(&self, read: fn(Settled) -> R, call: impl FnOnce(&mut Engine, Ticket) -> Steps) -> Operation<R> {
+    pub(crate) fn engine(&self) -> std::sync::MutexGuard<'_, Engine> {
+        self.shared().engine()
+    }
+
+    pub(crate) fn start<R>(
+        &self,
+        read: fn(Settled) -> R,
+        call: impl FnOnce(&mut Engine, Ticket) -> Steps,
+    ) -> Operation<R> {
         let (ticket, receiver) = self.shared().promise();
         let steps = call(&mut self.shared().engine(), ticket);
         self.perform(steps);

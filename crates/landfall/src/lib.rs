@@ -50,6 +50,7 @@ mod data_source;
 mod driver;
 mod entry;
 mod events;
+mod inbox;
 mod local;
 mod operation;
 mod retry;

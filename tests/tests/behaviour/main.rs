@@ -16,6 +16,7 @@ mod groups;
 mod help;
 mod holds;
 mod hooks;
+mod inbox;
 mod models;
 mod queries;
 mod reads;

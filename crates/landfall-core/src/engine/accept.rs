@@ -32,7 +32,7 @@ impl Engine {
     /// Folds drafts into accepted changes and, online, freezes what is about to be sent. Gives what to store.
     pub(super) fn accept(&mut self, tickets: Vec<Ticket>, online: bool, mode: Mode) -> (Plan, Delta) {
         let batches = if online { self.wanted_batches(mode) } else { HashSet::new() };
-        let mut plan = Plan { tickets, mode, batches, ..Plan::default() };
+        let mut plan = Plan { mode, batches, tickets, ..Plan::default() };
         let mut delta = Delta::default();
         let shared = (self.options.batch && online).then(|| self.random_number());
         let mut put = Vec::new();

@@ -117,6 +117,7 @@ fn excerpt(body: &Value) -> Value {
 
 /// A body on its way: frozen until its outcome is known.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a try, each with a name of its own")]
 pub(crate) struct Sent {
     pub(crate) kind: ChangeKind,
     pub(crate) record: Record,

@@ -2,7 +2,7 @@
 
 use super::{
     Engine,
-    change::{Change, Failure, Standing},
+    change::{Change, Failure, Standing, Theirs},
     event::Item,
     state::QueryOptions,
     table::Uid,
@@ -52,6 +52,75 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// What happened, in a few words for people: `update, sent 2 times, last at 2026-03-01T10:00:00.000Z: conflict (status
+    /// 409): …; the service said: …`.
+    pub fn explain(&self) -> String {
+        use std::fmt::Write;
+        let mut out = format!("{}, {}", self.kind, self.standing.as_str());
+        // Writing to a text never fails.
+        let times = if self.attempts == 1 { "once".to_owned() } else { format!("{} times", self.attempts) };
+        _ = write!(out, ", sent {times}");
+        let Some(failure) = &self.failure else { return out };
+        if let Some(at) = failure.at {
+            _ = write!(out, ", last at {at}");
+        }
+        _ = write!(out, ": {}", failure.verdict.as_str());
+        if let Some(status) = failure.status {
+            _ = write!(out, " (status {status})");
+        }
+        _ = write!(out, ": {}", failure.message);
+        if let Some(body) = &failure.body {
+            let said: String = body.as_str().map_or_else(|| body.to_json(), str::to_owned).chars().take(200).collect();
+            _ = write!(out, "; the service said: {said}");
+        }
+        if let Some(at) = self.retry_at() {
+            _ = write!(out, "; again at {at}");
+        }
+        out
+    }
+
+    /// All of it as JSON, to be kept or sent to somebody who can help: `kind`, `standing`, `attempts`, `key`, `record`, `base`,
+    /// `theirs`, `changed`, `verdict`, `status`, `message`, `said`, `at` and `retryAt` (ISO 8601), as far as there is any.
+    pub fn to_value(&self) -> Value {
+        let mut out = Record::from([
+            ("kind", Value::from(self.kind.as_str())),
+            ("standing", self.standing.as_str().into()),
+            ("attempts", self.attempts.into()),
+            ("key", self.key.as_str().into()),
+            ("changed", Value::array(self.changed.iter().map(Value::from))),
+            ("record", self.record.clone().into()),
+        ]);
+        if let Some(base) = &self.base {
+            out.set("base", base.clone());
+        }
+        if let Some((kind, record)) = &self.waiting {
+            let next = [("kind", Value::from(kind.as_str())), ("record", record.clone().into())];
+            out.set("waiting", Record::from(next));
+        }
+        if let Some(failure) = &self.failure {
+            out.set("verdict", failure.verdict.as_str());
+            out.set("message", failure.message.as_str());
+            if let Some(status) = failure.status {
+                out.set("status", status);
+            }
+            if let Some(said) = &failure.body {
+                out.set("said", said.clone());
+            }
+            match &failure.theirs {
+                Theirs::Unknown => {}
+                Theirs::Gone => drop(out.set("theirs", Value::Null)),
+                Theirs::Record(theirs) => drop(out.set("theirs", theirs.clone())),
+            }
+            if let Some(at) = failure.at {
+                out.set("at", at.to_string());
+            }
+        }
+        if let Some(at) = self.retry_at() {
+            out.set("retryAt", at.to_string());
+        }
+        out.into()
+    }
+
     /// When the change may be sent again, if it waits for a pause or a back-off; by the data source's clock. None while it
     /// waits for a login, or for nothing.
     pub fn retry_at(&self) -> Option<Date> {
@@ -187,6 +256,13 @@ impl Engine {
             rows.chain(hidden.removed.iter().map(|gone| (gone.row.uid, &gone.change)))
         });
         shown.chain(hidden).chain(stored).filter_map(|(uid, change)| pending(uid, change)).collect()
+    }
+
+    /// The changes that wait for somebody's decision: refused for good, or in conflict.
+    pub fn inbox(&self) -> Vec<Pending> {
+        let mut out = self.pending_changes();
+        out.retain(|pending| pending.standing == Standing::Quarantined);
+        out
     }
 
     pub(crate) fn changes_in_doubt(&self) -> usize {

@@ -21,6 +21,7 @@ mod policy;
 mod push;
 mod read;
 mod report;
+mod resolve;
 mod send;
 mod state;
 mod step;
@@ -34,6 +35,7 @@ pub use local::{Shown, ShownGroup};
 pub use options::{Environment, Offers, Options, Pauses};
 pub use policy::{Policy, Try, Verdict, judge, settles};
 pub use report::{ChangeOutcome, SyncReport};
+pub use resolve::Decision;
 pub use state::QueryOptions;
 pub use step::{Settled, Step, Steps, Then, Ticket};
 pub use table::Uid;
@@ -175,6 +177,7 @@ impl Engine {
             Cont::SyncFinish => self.sync_finish(),
             Cont::RestoreDone(ticket) => self.restore_done(ticket, Ok(())),
             Cont::SetData(ticket, records) => self.set_data(ticket, records),
+            Cont::Decide(ticket, uid, decision) => self.decide(ticket, uid, *decision),
             // These go on with the outcome of a load or a commit.
             Cont::ReadLoadedOffline(_)
             | Cont::ReadReloaded(_)

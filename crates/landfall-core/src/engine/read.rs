@@ -502,7 +502,7 @@ impl Engine {
     }
 
     /// Re-applies what was changed since the old base on a new one. Gives what the row shows.
-    fn rebase(&self, change: &mut Change, shown: &Record, fresh: &Record) -> Record {
+    pub(super) fn rebase(&self, change: &mut Change, shown: &Record, fresh: &Record) -> Record {
         if let (Some(sent), Some(accepted)) = (&change.sent, &change.accepted)
             && sent.is_of(accepted)
         {

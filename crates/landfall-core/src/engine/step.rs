@@ -84,5 +84,6 @@ pub(crate) enum Cont {
     Stored(Option<Ticket>),
     Replaced(Ticket),
     SetData(Ticket, Vec<crate::Record>),
+    Decide(Ticket, super::table::Uid, Box<super::resolve::Decision>),
     Nothing,
 }

@@ -27,19 +27,13 @@ pub(crate) enum Mode {
     /// A hold has ended: all but what was refused for good.
     Pending,
     /// This change.
-    #[expect(dead_code, reason = "the inbox follows")]
     Only(Uid),
 }
 
 impl Mode {
-    /// One sync in place of two that wait.
-    fn with(self, other: Self) -> Self {
-        match (self, other) {
-            (one, two) if one == two => one,
-            (Self::Explicit, _) | (_, Self::Explicit) | (Self::Only(_), _) | (_, Self::Only(_)) => Self::Explicit,
-            (Self::Auto, _) | (_, Self::Auto) => Self::Auto,
-            _ => Self::Pending,
-        }
+    /// Whether a sync of this kind does what one of the other kind would.
+    fn covers(self, other: Self) -> bool {
+        self == other || self == Self::Explicit || other == Self::Due && !matches!(self, Self::Only(_))
     }
 
     /// Whether drafts of this row are accepted.
@@ -374,8 +368,12 @@ impl Engine {
         let waiting = std::mem::take(&mut self.waiting_syncs);
         if !waiting.is_empty() && self.sync.is_none() && !self.gate {
             self.gate = true;
-            let mode = waiting.iter().map(|(_, mode)| *mode).reduce(Mode::with).unwrap_or_default();
-            let tickets = waiting.into_iter().map(|(ticket, _)| ticket).collect();
+            // The one that does most of what is waited for, for all that it covers.
+            let whole = waiting.iter().map(|(_, mode)| *mode).find(|mode| *mode == Mode::Explicit);
+            let mode = whole.or(waiting.first().map(|(_, mode)| *mode)).unwrap_or_default();
+            let (now, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(_, other)| mode.covers(*other));
+            self.waiting_syncs = later;
+            let tickets = now.into_iter().map(|(ticket, _)| ticket).collect();
             steps.push_back(Step::Run(Then(Cont::SyncStart(tickets, mode))));
         } else {
             self.waiting_syncs = waiting;
