@@ -272,8 +272,9 @@ fn blame(out: &mut Record, error: &Error, channel: &Numbered<HttpChannel>) {
         ErrorKind::Undecodable => {
             let status =
                 error.context().find(|(name, _)| *name == "status").and_then(|(_, status)| status.parse().ok());
-            let script = channel.expected(error.operation()) == Some(DataType::Jsonp);
-            let kind = if script { "Error" } else { "SyntaxError" };
+            // JSON is parsed by the browser, XML and scripts are judged by jQuery.
+            let judged = matches!(channel.expected(error.operation()), Some(DataType::Jsonp | DataType::Xml));
+            let kind = if judged { "Error" } else { "SyntaxError" };
             say("parsererror", status.unwrap_or(200_u16).into(), Record::from([("kind", kind)]).into());
         }
         ErrorKind::Rejected => {

@@ -18,6 +18,7 @@ mod holds;
 mod hooks;
 mod inbox;
 mod models;
+mod parts;
 mod queries;
 mod reads;
 mod stores;

@@ -12,7 +12,7 @@ use super::{
     sync::{KINDS, Slot, SlotState},
     table::Uid,
 };
-use crate::{Applied, ChangeKind, Delta, Error, ErrorKind, Operation, Record, Reply, Result, Text, Value};
+use crate::{Applied, Body, ChangeKind, Delta, Error, ErrorKind, Operation, Record, Reply, Result, Text, Value};
 use std::collections::{HashMap, HashSet};
 
 impl Engine {
@@ -44,9 +44,7 @@ impl Engine {
             return Steps::new();
         };
         let error = error.clone().during(operation.as_str());
-        if let ([uid], Ok(kind)) = (uids.as_slice(), ChangeKind::try_from(operation))
-            && self.verdicts(*uid, kind, &error).0 == Verdict::Done
-        {
+        if self.done_already(operation, &uids, &error) {
             return self.accept_reply(at, &Reply::empty());
         }
         let mut delta = Delta::default();
@@ -61,6 +59,12 @@ impl Engine {
         let mut steps = Steps::from([Step::Emit(end), Step::Emit(event)]);
         steps.extend(self.store_answer(at, delta));
         steps
+    }
+
+    /// Whether a failure says that its one record needs nothing more. Of several records it may mean any.
+    fn done_already(&self, operation: Operation, uids: &[Uid], error: &Error) -> bool {
+        let ([uid], Ok(kind)) = (uids, ChangeKind::try_from(operation)) else { return false };
+        self.verdicts(*uid, kind, error).0 == Verdict::Done
     }
 
     pub(super) fn store_answer(&mut self, at: usize, delta: Delta) -> Steps {
@@ -237,22 +241,25 @@ impl Engine {
                             Err(Error::new(
                                 ErrorKind::Undecodable,
                                 "the answer to the submit says nothing of this kind",
-                            ))
+                            )
+                            .applied(Applied::Maybe))
                         },
-                        |(_, body)| body.clone().and_then(|body| body.decode()),
+                        // A part that failed says itself whether it may have been applied.
+                        |(_, body)| body.as_ref().map_err(Clone::clone).and_then(maybe_applied),
                     );
                     Some((kind.into(), of_kind, body))
                 })
                 .collect()
         } else {
-            vec![(operation, uids, reply.body.decode())]
+            vec![(operation, uids, maybe_applied(&reply.body))]
         };
         let mut failed_now = Steps::new();
         for (operation, uids, body) in parts {
             let value = match body {
                 Ok(value) => value,
+                Err(error) if self.done_already(operation, &uids, &error) => None,
                 Err(error) => {
-                    let error = error.during(operation.as_str()).applied(Applied::Maybe);
+                    let error = error.during(operation.as_str());
                     outcomes.extend(uids.iter().filter_map(|uid| self.fail(*uid, &error, &mut delta)));
                     let mut end = Event::new(EventKind::RequestEnd);
                     end.request = Some(id);
@@ -530,6 +537,11 @@ impl Engine {
             run.follow.push(uid);
         }
     }
+}
+
+/// What a body of success says; one that cannot be read leaves the writes it answers in doubt.
+fn maybe_applied(body: &Body) -> Result<Option<Value>> {
+    body.decode().map_err(|error| error.applied(Applied::Maybe))
 }
 
 /// Of each sent id, where it was answered first; `None` where the ids do not tell: one is missing, no plain value, or was

@@ -594,12 +594,16 @@ impl Engine {
             let locale = options.accent_folding_filtering.as_ref().filter(|_| state.queried);
             put(
                 "filter",
-                state.filter.as_ref().map(|filter| match (filter.to_value(&name), locale) {
-                    (Value::Object(mut group), Some(locale)) => {
-                        group.set("accentFoldingFiltering", locale.as_str());
-                        group.into()
-                    }
-                    (filter, _) => filter,
+                state.filter.as_ref().map(|filter| {
+                    let filter = match (filter.to_value(&name), locale) {
+                        (Value::Object(mut group), Some(locale)) => {
+                            group.set("accentFoldingFiltering", locale.as_str());
+                            group.into()
+                        }
+                        (filter, _) => filter,
+                    };
+                    // Translating names, Kendo rebuilds each group with its filters at the end.
+                    if model.is_some() { filters_last(filter) } else { filter }
                 }),
             );
         }
@@ -699,6 +703,16 @@ impl Engine {
         self.groups = Some(tree);
         self.meta_dirty = true;
     }
+}
+
+/// The same filter, each group's `filters` behind its other members.
+fn filters_last(filter: Value) -> Value {
+    let Value::Object(mut group) = filter else { return filter };
+    if let Some(filters) = group.remove("filters") {
+        let inner = filters.as_array().unwrap_or_default().iter().cloned().map(filters_last);
+        group.set("filters", Value::array(inner));
+    }
+    group.into()
 }
 
 /// Hangs a row into the group whose values it has.

@@ -163,9 +163,8 @@ impl OData {
         for kind in batch::ORDER {
             for row in request.rows.iter().filter(|row| row.kind == kind) {
                 let mut part = self.change(row, request.id_field.as_ref())?;
-                // Relative to what the batch's URL is relative to, spelled out so that no server has to guess.
                 if let Some(base) = around.base() {
-                    part.url = crate::origin::resolve_own(Some(base), &part.url)?.into();
+                    part.url = from_batch(base, url, &part.url)?;
                 }
                 parts.push(part);
             }
@@ -179,6 +178,8 @@ impl OData {
                 .with_header("Accept", "multipart/mixed")
                 .with_header("Content-Type", format!("multipart/mixed; boundary={boundary}"))
                 .with_header("OData-Version", "4.0")
+                // One changeset's failure is its own: without this a server stops at the first.
+                .with_header("Prefer", "odata.continue-on-error")
                 .with_body(body),
         ))
     }
@@ -318,6 +319,17 @@ impl OData {
     }
 }
 
+/// A URL as it stands within a batch: relative to the batch's own, which every server understands, if it can be.
+fn from_batch(base: &url::Url, batch: &str, url: &str) -> Result<String> {
+    let batch = crate::origin::resolve_own(Some(base), batch)?;
+    let url = String::from(crate::origin::resolve_own(Some(base), url)?);
+    let relative = batch.join(".").ok().and_then(|root| url.strip_prefix(root.as_str()).map(str::to_owned));
+    // A colon within the first segment would read as a scheme.
+    let relative =
+        relative.filter(|rest| !rest.is_empty() && !rest.split(['/', '?']).next().unwrap_or_default().contains(':'));
+    Ok(relative.unwrap_or(url))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,10 +414,27 @@ mod tests {
         request.operation = Operation::Submit;
         let sent = spell(&dialect, &request);
         let body = String::from_utf8(sent.body.unwrap()).unwrap();
-        let update = body.find("PATCH http://h/odata/P(1) HTTP/1.1\r\n").unwrap();
-        let create = body.find("POST http://h/odata/P HTTP/1.1\r\n").unwrap();
+        let update = body.find("PATCH P(1) HTTP/1.1\r\n").unwrap();
+        let create = body.find("POST P HTTP/1.1\r\n").unwrap();
         assert!(update < create);
+        assert_eq!(sent.headers.iter().find(|(name, _)| name == "Prefer").unwrap().1, "odata.continue-on-error");
         request.rows.clear();
         assert!(dialect.request(&request, &Surroundings::new(None, 0, 0)).unwrap().is_none());
+    }
+
+    #[test]
+    fn urls_within_a_batch_are_relative_to_it_if_they_can_be() {
+        let base = Url::parse("http://h/app/").unwrap();
+        for (batch, url, expected) in [
+            ("odata/$batch", "odata/P('x')", "P('x')"),
+            ("odata/$batch?sap-client=1", "odata/P(1)", "P(1)"),
+            ("/other/$batch", "odata/P(1)", "http://h/app/odata/P(1)"),
+            ("odata/$batch", "https://elsewhere/odata/P(1)", "https://elsewhere/odata/P(1)"),
+            ("odata/$batch", "odata/a:b", "http://h/app/odata/a:b"),
+            ("odata/$batch", "odata/P/a:b", "P/a:b"),
+            ("odata/$batch", "odata/", "http://h/app/odata/"),
+        ] {
+            assert_eq!(from_batch(&base, batch, url).unwrap(), expected, "{url}");
+        }
     }
 }

@@ -159,22 +159,16 @@ pub fn literal(value: &Value, version: Version, zone: &dyn Zone) -> String {
     }
 }
 
-/// Takes the quotes off texts that are GUIDs, with or without braces (R8.34).
+/// Takes the quotes off texts that are GUIDs (R8.34).
 pub fn unquote_guids(filter: &str) -> String {
     let mut out = String::with_capacity(filter.len());
     let mut rest = filter;
-    while let Some(start) = rest.find('\'') {
-        let (before, quoted) = rest.split_at(start);
+    while let Some((before, inner)) = rest.split_once('\'') {
         out.push_str(before);
-        let inner = quoted.get(1..).unwrap_or_default();
-        let opening = usize::from(inner.starts_with('{'));
-        let end = opening + 36;
-        let closing = usize::from(inner.as_bytes().get(end) == Some(&b'}'));
-        let is_guid =
-            inner.get(opening..end).is_some_and(is_guid) && inner.as_bytes().get(end + closing) == Some(&b'\'');
-        if is_guid {
-            out.push_str(inner.get(..end + closing).unwrap_or_default());
-            rest = inner.get(end + closing + 1..).unwrap_or_default();
+        let guid = inner.get(..GUID).filter(|text| is_guid(text) && inner.as_bytes().get(GUID) == Some(&b'\''));
+        if let Some(guid) = guid {
+            out.push_str(guid);
+            rest = inner.get(GUID + 1..).unwrap_or_default();
         } else {
             out.push('\'');
             rest = inner;
@@ -184,7 +178,10 @@ pub fn unquote_guids(filter: &str) -> String {
     out
 }
 
-/// Whether the text has the shape of a GUID, without braces.
+/// How long a GUID is, in characters.
+const GUID: usize = 36;
+
+/// Whether the text has the shape of a GUID.
 pub fn is_guid(text: &str) -> bool {
     let mut groups = text.split('-');
     [8, 4, 4, 4, 12].iter().all(|length| {
@@ -227,6 +224,11 @@ mod tests {
             &one(&format!(r#"{{"field":"a","operator":"eq","value":"x{guid}"}}"#)),
             &format!("a eq 'x{guid}'"),
             &format!("a eq 'x{guid}'"),
+        );
+        check(
+            &one(&format!(r#"{{"field":"a","operator":"eq","value":"{{{guid}}}"}}"#)),
+            &format!("a eq '{{{guid}}}'"),
+            &format!("a eq '{{{guid}}}'"),
         );
         check(
             r#"{"logic":"or","filters":[{"field":"a","operator":"eq","value":1},{"logic":"and","filters":[]},{"filters":[{"field":"b","operator":"isnull"},{"field":"c","operator":"eq","value":null}]}]}"#,
