@@ -50,7 +50,7 @@ struct Directory {
     config: FileConfig,
     /// The files whose first line tells their key.
     files: BTreeMap<String, String>,
-    /// Names of ours whose first line tells nothing.
+    /// Names of ours whose first line tells nothing, or of another key.
     illegible: HashSet<String>,
     /// What is known of the files that were used.
     entries: HashMap<String, Entry>,
@@ -245,12 +245,11 @@ impl Directory {
                 key = line::key(&self.vfs.read(&path, u64::MAX).map_err(reading)?);
             }
             match key {
-                // Copies under other names are nobody's.
                 Some(Ok(key)) if (0..8).any(|attempt| name::of(&key, attempt) == name) => {
                     self.files.insert(key, name);
                 }
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => {
+                // Also a copy of another key's file: under this name it is nobody's, and nothing may take its place.
+                Some(Ok(_) | Err(_)) | None => {
                     self.illegible.insert(name);
                 }
             }
@@ -266,7 +265,7 @@ impl Directory {
         for attempt in 0.. {
             let name = name::of(key, attempt);
             if self.illegible.contains(&name) {
-                return Err(error::damaged("the first line of the key's file is damaged").with("file", name));
+                return Err(error::damaged("the key's file is damaged, or about another key").with("file", name));
             }
             if !name::is_hashed(&name) || !self.files.values().any(|taken| *taken == name) {
                 return Ok((name, false));

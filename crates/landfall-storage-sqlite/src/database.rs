@@ -1,7 +1,7 @@
 //! What the worker thread does with the connection: load, commit, remove, keys, usage. Owns all statements; values are
 //! always bound.
 
-use crate::{error, schema};
+use crate::{error, open, registry::Registered, schema};
 use landfall_storage::{ChangeKind, Delta, Error, Result, Revision, RowId, StoredRow, StoredState, stale};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use std::sync::Arc;
@@ -9,8 +9,19 @@ use std::sync::Arc;
 /// The connection, until a failure closes it.
 #[derive(Debug)]
 pub(crate) enum Database {
-    Open(Connection),
+    Open(Open),
     Closed,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) connection: Connection,
+    /// Whether the log that was found was carried over into the database. Not before the state is known to be legible:
+    /// damaged bytes stay as they are.
+    settled: bool,
+    /// Tells this process that the file is open; it goes after the connection.
+    _registered: Option<Registered>,
 }
 
 /// What `states` says about one key.
@@ -66,13 +77,38 @@ fn unsigned(row: &Row<'_>, column: usize) -> Sql<u64> {
 }
 
 impl Database {
+    /// `registered`: for a file.
+    pub(crate) fn new(connection: Connection, registered: Option<Registered>) -> Self {
+        Self::Open(Open { connection, settled: registered.is_none(), _registered: registered })
+    }
+
+    /// Carries a log that an earlier process left over into the database, once: it may be whole in the system's memory
+    /// only, and is flushed with that. Where others are at work in it, it is theirs to keep.
+    fn settle(&mut self) -> Result<()> {
+        let Self::Open(open) = self else { return Err(error::closed()) };
+        if !open.settled && !open.connection.is_readonly("main").map_err(error::map)? {
+            open::settle(&open.connection).map_err(|source| {
+                let failed_flush = error::is_failed_flush(&source);
+                let error = error::map(source);
+                if failed_flush {
+                    *self = Self::Closed;
+                }
+                error
+            })?;
+        }
+        if let Self::Open(open) = self {
+            open.settled = true;
+        }
+        Ok(())
+    }
+
     /// Runs one unit of work; afterwards either it is committed, or nothing happened, or the database is closed.
     fn transact<T>(
         &mut self,
         behavior: TransactionBehavior,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
     ) -> Result<T> {
-        let Self::Open(connection) = self else { return Err(error::closed()) };
+        let Self::Open(Open { connection, .. }) = self else { return Err(error::closed()) };
         let outcome = (|| {
             let transaction = connection.transaction_with_behavior(behavior)?;
             let value = work(&transaction)?;
@@ -125,6 +161,13 @@ impl Database {
     }
 
     pub(crate) fn load(&mut self, key: &str) -> Result<StoredState> {
+        let state = self.read(key)?;
+        // A commit tries again, and tells.
+        drop(self.settle());
+        Ok(state)
+    }
+
+    fn read(&mut self, key: &str) -> Result<StoredState> {
         self.transact(TransactionBehavior::Deferred, |sql| {
             let Some(head) = find(sql, key)? else { return Ok(StoredState::default()) };
             let meta: Option<Arc<str>> =
@@ -160,6 +203,17 @@ impl Database {
     }
 
     pub(crate) fn commit(&mut self, key: &str, expected: Revision, delta: &Delta) -> Result<Revision> {
+        self.settle()?;
+        let revision = self.commit_to(key, expected, delta)?;
+        if let (0, Self::Open(Open { connection, .. })) = (expected, &*self) {
+            // So that a store which loses its log is never an empty one. It is in the log all the same.
+            let carried = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            drop(carried);
+        }
+        Ok(revision)
+    }
+
+    fn commit_to(&mut self, key: &str, expected: Revision, delta: &Delta) -> Result<Revision> {
         self.transact(TransactionBehavior::Immediate, |sql| {
             let found = find(sql, key)?;
             let current = found.as_ref().map_or(0, |head| head.revision);
@@ -190,6 +244,7 @@ impl Database {
     }
 
     pub(crate) fn remove(&mut self, key: &str) -> Result<()> {
+        self.settle()?;
         self.transact(TransactionBehavior::Immediate, |sql| {
             // Not through `find`: what is damaged can be removed as well.
             let id: Option<i64> = sql
@@ -225,7 +280,7 @@ impl Database {
     /// Gives pages back to the file system when most of the file is empty. Worth nothing more than the space: failures
     /// are left to the next call that matters.
     pub(crate) fn give_back(&mut self) {
-        let Self::Open(connection) = self else { return };
+        let Self::Open(Open { connection, .. }) = self else { return };
         let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         if let (Ok(free), Ok(all)) = (pragma("freelist_count"), pragma("page_count"))
             && free > 128

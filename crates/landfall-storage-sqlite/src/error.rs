@@ -1,8 +1,13 @@
 //! SQLite's errors as landfall's. The one place that knows both.
 
-use landfall_storage::{Error, ErrorKind};
+use landfall_storage::{Error, ErrorKind, fs as private};
 use rusqlite::{ErrorCode, ffi};
-use std::io;
+use std::{
+    io,
+    io::Write,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// What a failed statement means for the caller.
 pub(crate) fn map(source: rusqlite::Error) -> Error {
@@ -51,6 +56,30 @@ pub(crate) fn io(source: io::Error, what: &'static str) -> Error {
         _ => ErrorKind::Storage,
     };
     Error::new(kind, what).caused_by(source)
+}
+
+/// Finds out why reading or writing the database at this path failed: SQLite does not tell a quota, a full medium or a
+/// read-only one from others everywhere. Writes a file beside it, and removes it again.
+pub(crate) fn explained(error: Error, path: &Path) -> Error {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    if error.kind() != &ErrorKind::Storage {
+        return error;
+    }
+    // The name is one that is swept, should removing it fail.
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".new-{}-probe-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+    let probe = private::create_private_file(name.as_ref()).and_then(|mut file| {
+        file.write_all(&[0; 4096])?;
+        file.sync_all()
+    });
+    drop(std::fs::remove_file(&name));
+    match probe {
+        Ok(()) => error,
+        Err(source) => match io(source, "the medium of the database cannot be written") {
+            found if found.kind() == &ErrorKind::Storage => error,
+            found => Error::new(found.kind().clone(), "the medium of the database cannot be written").caused_by(error),
+        },
+    }
 }
 
 /// Whether nothing that is written from now on could be trusted to be on the disk: a flush failed.

@@ -37,7 +37,9 @@
 //! The checksums (CRC-32) find accidents that SQLite itself does not notice; they are no protection against attackers.
 //! A row that was changed by hand is therefore refused as damaged. A file that is damaged, empty or somebody else's gives
 //! [`ErrorKind::Corrupt`](landfall_storage::ErrorKind::Corrupt), one that a newer landfall wrote
-//! [`ErrorKind::NewerFormat`](landfall_storage::ErrorKind::NewerFormat); both are left as they are.
+//! [`ErrorKind::NewerFormat`](landfall_storage::ErrorKind::NewerFormat); both are left as they are. So is a log (`-wal`) in
+//! which acknowledged commits are damaged; one whose end only is torn is copied to `-wal.torn` before SQLite forgets that
+//! end.
 //!
 //! # Features
 //! - `bundled` (default): compiles SQLite into the program. There can be one SQLite per program: this crate links it
@@ -52,7 +54,9 @@
 mod config;
 mod database;
 mod error;
+mod log;
 mod open;
+mod registry;
 mod schema;
 mod storage;
 

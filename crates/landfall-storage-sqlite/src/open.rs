@@ -3,22 +3,37 @@
 //! A new file is made under another name and linked to its own when its tables are durable. So a file that is empty or
 //! half written is never one of a creation that was cut short: it is damage, and treated as such.
 
-use crate::{SqliteConfig, error, schema};
+use crate::{
+    SqliteConfig, error,
+    log::{self, Log},
+    registry::{self, Registered},
+    schema,
+};
 use landfall_storage::{Error, ErrorKind, Result, fs as private};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use std::{
     ffi::OsString,
     fs, io,
-    io::Read,
+    io::{Read, Write},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
+/// The end of the name of a log that was set aside because its end was torn.
+const TORN: &str = "-wal.torn";
+
 /// Opens the file, or creates it.
-pub(crate) fn file(path: &Path, config: &SqliteConfig) -> Result<Connection> {
+pub(crate) fn file(path: &Path, config: &SqliteConfig) -> Result<(Connection, Registered)> {
     if path.as_os_str().is_empty() {
         return Err(Error::new(ErrorKind::Config, "a path is needed"));
+    }
+    // Nobody else in this process opens or closes it meanwhile.
+    let mut open = registry::lock();
+    if registry::is_open(&open, path) {
+        // It was looked at then. Looking now would end the locks that SQLite has on it for this process.
+        let connection = connect(path, config)?;
+        return Ok((connection, registry::enter(&mut open, path)));
     }
     // A creation that was swept away by another process is tried again.
     for _ in 0..8 {
@@ -31,7 +46,11 @@ pub(crate) fn file(path: &Path, config: &SqliteConfig) -> Result<Connection> {
                 Err(source) => return Err(error::io(source, "the database file cannot be created")),
                 Ok(created) => created?,
             },
-            Found::Ours => return connect(path, config),
+            Found::Ours => {
+                look_at_log(path, config)?;
+                let connection = connect(path, config)?;
+                return Ok((connection, registry::enter(&mut open, path)));
+            }
         }
     }
     Err(Error::new(ErrorKind::Storage, "the database file cannot be created"))
@@ -72,7 +91,7 @@ fn look(path: &Path) -> Result<Found> {
         return Err(Error::new(ErrorKind::Config, "the path is no file"));
     }
     let mut header = Vec::with_capacity(100);
-    file.by_ref()
+    Read::by_ref(&mut file)
         .take(100)
         .read_to_end(&mut header)
         .map_err(|source| error::io(source, "the header cannot be read"))?;
@@ -86,6 +105,75 @@ fn look(path: &Path) -> Result<Found> {
         return refuse("the file is not a database of landfall");
     }
     Ok(Found::Ours)
+}
+
+/// Refuses a log in which acknowledged commits are damaged, and keeps a copy of one that is torn: SQLite would forget what
+/// it cannot read of it.
+fn look_at_log(path: &Path, config: &SqliteConfig) -> Result<()> {
+    let failed = |source| error::io(source, "the log of the database (-wal) cannot be read");
+    let log_path = with_suffix(path, "-wal");
+    let judge = |database: &mut fs::File| {
+        let log = match fs::read(&log_path) {
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
+            other => other.map_err(failed)?,
+        };
+        let verdict = log::judge(&log, database).map_err(failed)?;
+        Ok::<_, Error>((verdict, log))
+    };
+    let mut database = fs::File::open(path).map_err(failed)?;
+    // Another process may be writing it just now; then it is whole in a moment, or never ours alone.
+    for _ in 0..20 {
+        let (first, _) = judge(&mut database)?;
+        if first == Log::Whole {
+            return Ok(());
+        }
+        let damaged = || Err(error::damaged("the log of the database (-wal) is damaged"));
+        // With the whole database to ourselves it is looked at again.
+        let _alone = match alone(path) {
+            Ok(Some(alone)) => alone,
+            Ok(None) => {
+                std::thread::sleep(Duration::from_millis(10));
+                continue;
+            }
+            // Where nothing can be written, nothing is forgotten either.
+            Err(_) if first == Log::Damaged => return damaged(),
+            Err(_) => return Ok(()),
+        };
+        let (verdict, log) = judge(&mut database)?;
+        if verdict == Log::Damaged {
+            return damaged();
+        }
+        if verdict == Log::Torn && !config.read_only {
+            let copy = with_suffix(path, TORN);
+            drop(fs::remove_file(&copy));
+            let kept = private::create_private_file(&copy).and_then(|mut file| {
+                file.write_all(&log)?;
+                file.sync_all()
+            });
+            kept.map_err(|source| error::io(source, "the torn log of the database cannot be set aside"))?;
+        }
+        return Ok(());
+    }
+    Ok(())
+}
+
+/// The database, used by nobody else while the connection lives; `None` if somebody uses it.
+fn alone(path: &Path) -> Result<Option<Connection>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let begun = (|| {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(Duration::ZERO)?;
+        // It must not carry the log over and remove it when it is closed.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    })();
+    match begun.map_err(error::map) {
+        Ok(connection) => Ok(Some(connection)),
+        Err(error) if error.kind() == &ErrorKind::Locked => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes the file under another name and gives it its own if nobody else did meanwhile. The outer error is one of the
@@ -186,6 +274,8 @@ fn connect(path: &Path, config: &SqliteConfig) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(error::map)?;
     connection.busy_timeout(config.busy_timeout).map_err(error::map)?;
     harden(&connection).map_err(error::map)?;
+    // What turns out to be damaged is closed as it was.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(error::map)?;
     let format: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(error::map)?;
     if format > schema::FORMAT {
         return Err(Error::new(ErrorKind::NewerFormat, "a newer landfall wrote the database; use that one")
@@ -205,10 +295,13 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Small logs: what has grown is given back. 200 pages are 800 KiB.
     connection.pragma_update(None, "wal_autocheckpoint", 200)?;
-    connection.pragma_update(None, "journal_size_limit", 1024 * 1024)?;
-    // A log that an earlier process failed to flush may be whole in the system's memory and not on the disk. Carrying it
-    // over into the database file flushes it again; where others are at work in it, it is theirs to keep.
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+    connection.pragma_update(None, "journal_size_limit", 1024 * 1024)
+}
+
+/// Carries the log over into the database file, which flushes both; from now on, closing does so too.
+pub(crate) fn settle(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
 }
 
 /// The tables must be those that we made, and nothing that acts by itself may be there.

@@ -1,6 +1,6 @@
 //! The storage: hands every call to the thread that owns the connection.
 
-use crate::{SqliteConfig, database::Database, open};
+use crate::{SqliteConfig, database::Database, error, open};
 use async_trait::async_trait;
 use landfall_storage::{
     Capability, Delta, Error, ErrorKind, Result, Revision, Storage, StoredState, check_key, worker::Worker,
@@ -31,8 +31,10 @@ impl SqliteStorage {
     /// As [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, config: &SqliteConfig) -> Result<Self> {
         let path = path.as_ref();
-        let context = |error: Error| error.during("open").with("path", path.display().to_string());
-        let mut database = Database::Open(open::file(path, config).map_err(context)?);
+        let context =
+            |error: Error| error::explained(error, path).during("open").with("path", path.display().to_string());
+        let (connection, registered) = open::file(path, config).map_err(context)?;
+        let mut database = Database::new(connection, Some(registered));
         database.check().map_err(context)?;
         let worker = Worker::start("landfall-sqlite", database).map_err(context)?;
         Ok(Self { worker: Arc::new(worker), path: Some(Arc::from(path)) })
@@ -43,7 +45,7 @@ impl SqliteStorage {
     /// # Errors
     /// `Storage` when SQLite cannot.
     pub fn open_in_memory() -> Result<Self> {
-        let database = Database::Open(open::memory().map_err(|error| error.during("open"))?);
+        let database = Database::new(open::memory().map_err(|error| error.during("open"))?, None);
         let worker = Worker::start("landfall-sqlite", database).map_err(|error| error.during("open"))?;
         Ok(Self { worker: Arc::new(worker), path: None })
     }
@@ -96,7 +98,12 @@ impl SqliteStorage {
             check_key(key).map_err(|error| error.during(operation))?;
         }
         let text = key.unwrap_or_default().to_owned();
-        self.worker.run(move |database| work(database, &text)).await.map_err(context)
+        let path = self.path.clone();
+        let explained = move |error| match &path {
+            Some(path) => error::explained(error, path),
+            None => error,
+        };
+        self.worker.run(move |database| work(database, &text).map_err(explained)).await.map_err(context)
     }
 }
 
@@ -163,6 +170,7 @@ impl fmt::Debug for SqliteStorage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database;
     use landfall_storage::{StoredRow, conformance::block_on};
 
     fn put(id: u64, length: usize) -> Delta {
@@ -172,7 +180,7 @@ mod tests {
 
     fn limit_pages(storage: &SqliteStorage, pages: i64) {
         block_on(storage.worker.run(move |database| {
-            let Database::Open(connection) = database else { panic!("open") };
+            let Database::Open(database::Open { connection, .. }) = database else { panic!("open") };
             connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
             Ok(())
         }))
@@ -199,7 +207,7 @@ mod tests {
         let storage = SqliteStorage::open_in_memory().unwrap();
         block_on(storage.commit("k", 0, put(1, 10))).unwrap();
         let error = block_on(storage.worker.run(|database| -> Result<()> {
-            let Database::Open(connection) = database else { panic!("open") };
+            let Database::Open(database::Open { connection, .. }) = database else { panic!("open") };
             let transaction = connection.transaction().unwrap();
             transaction.execute("DELETE FROM rows", []).unwrap();
             panic!("half way");

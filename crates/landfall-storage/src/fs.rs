@@ -21,7 +21,10 @@ pub fn create_private_dir(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(dir) {
-        Ok(()) => sync_dir(parent),
+        Ok(()) => {
+            set_mode(|mode| std::fs::set_permissions(dir, mode), 0o700)?;
+            sync_dir(parent)
+        }
         // Somebody else was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
         Err(error) => Err(error),
@@ -37,7 +40,22 @@ pub fn create_private_file(path: &Path) -> io::Result<File> {
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    let file = options.open(path)?;
+    set_mode(|mode| file.set_permissions(mode), 0o600)?;
+    Ok(file)
+}
+
+/// Gives what was just made its mode also where the process masks more than others' rights.
+fn set_mode(set: impl FnOnce(std::fs::Permissions) -> io::Result<()>, mode: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        set(std::os::unix::fs::PermissionsExt::from_mode(mode))
+    }
+    #[cfg(not(unix))]
+    {
+        let _unused = (set, mode);
+        Ok(())
+    }
 }
 
 /// Makes the names in a directory durable. Does nothing where directories cannot be flushed (Windows).

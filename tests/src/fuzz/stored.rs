@@ -42,11 +42,7 @@ pub(super) fn file_bytes(bytes: &[u8]) {
         }
         Ok(state) => {
             assert!(state.rows.is_sorted_by_key(|row| (row.order, row.id)), "{state:?}");
-            if state.revision == 0 {
-                // A file under this name that is not about this key is kept beside.
-                assert_eq!(disk.files().get(FILE), Some(&file));
-                return;
-            }
+            assert_ne!(state.revision, 0, "a state, or an error");
             if state.revision == u64::MAX {
                 return;
             }

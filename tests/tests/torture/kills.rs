@@ -1,75 +1,15 @@
-//! The program `torture` as a process: killed at any moment, while it edits and while it syncs; two at once; damaged files.
-//!
-//! `LANDFALL_KILLS=n` sets how often each storage is killed while it edits, and half as often while it syncs.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "tests may stop at the first surprise"
-)]
-#![forbid(unsafe_code)]
+//! Processes that are killed while they edit and while they sync, and two at once.
 
+use super::{Rows, STORAGES, any, done, dump, kills, plain, torture, verify};
 use landfall::{Record, Value};
 use std::{
     collections::{BTreeMap, HashMap},
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    path::Path,
-    process::{Command, Output, Stdio},
-    sync::{Arc, Mutex, atomic::AtomicU64, atomic::Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
 };
-
-const STORAGES: [&str; 2] = ["file", "sqlite"];
-
-fn kills() -> u64 {
-    std::env::var("LANDFALL_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(40)
-}
-
-/// A number that differs from call to call; moments of kills need no seed.
-fn any(limit: u64) -> u64 {
-    static STATE: AtomicU64 = AtomicU64::new(0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
-    let n = STATE.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed).wrapping_add(u64::from(now));
-    let n = (n ^ (n >> 31)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    (n >> 33) % limit.max(1)
-}
-
-fn torture(mode: &str, storage: &str, dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_torture"));
-    command.arg(mode).args(["--storage", storage]).arg("--dir").arg(dir).stdin(Stdio::null());
-    command
-}
-
-type Rows = BTreeMap<String, (String, Record)>;
-
-/// The dump at the end of an output; panics when it is not whole.
-fn dump(text: &str) -> Rows {
-    let mut rows = Rows::new();
-    let mut whole = false;
-    for line in text.lines() {
-        if let Some(rest) = line.strip_prefix("row ") {
-            let mut parts = rest.splitn(3, ' ');
-            let (state, _, record) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
-            let record = Record::from_json(record).unwrap();
-            let key = record.get("key").and_then(Value::as_str).unwrap().to_owned();
-            assert!(rows.insert(key.clone(), (state.to_owned(), record)).is_none(), "{key} is there twice:\n{text}");
-        } else if let Some(count) = line.strip_prefix("end ") {
-            assert_eq!(count.parse::<usize>().unwrap(), rows.len());
-            whole = true;
-        }
-    }
-    assert!(whole, "no whole dump:\n{text}");
-    rows
-}
-
-fn verify(storage: &str, dir: &Path) -> Rows {
-    let out = torture("verify", storage, dir).output().unwrap();
-    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stdout));
-    dump(&String::from_utf8(out.stdout).unwrap())
-}
 
 /// What the rows must be after a command.
 #[derive(Clone, Default, PartialEq, Debug)]
@@ -106,12 +46,6 @@ impl Expected {
             .collect();
         found.len() == self.0.len() && self.0.iter().all(|(key, record)| found.get(key) == Some(&plain(record)))
     }
-}
-
-/// Without the id, members sorted.
-fn plain(record: &Record) -> Record {
-    let members: BTreeMap<&str, &Value> = record.iter().filter(|(name, _)| *name != "id").collect();
-    members.into_iter().map(|(name, value)| (name, value.clone())).collect()
 }
 
 /// Edits in a process that is killed at a random moment, again and again; after each kill the store holds what was
@@ -298,10 +232,6 @@ fn talk(stream: TcpStream, service: &Mutex<Service>) -> std::io::Result<()> {
     }
 }
 
-fn done(out: &Output) -> String {
-    String::from_utf8_lossy(&out.stdout).into_owned()
-}
-
 /// Edits, then a sync that is killed, again and again; nothing is created twice, nothing is lost, and in the end both
 /// sides hold the same.
 #[test]
@@ -451,45 +381,4 @@ fn a_later_edit_of_another_process_is_not_undone() {
     assert_eq!(field("n", "f").as_deref(), Some("2"), "{found:?}");
     assert_eq!(found["b"].0, "destroy");
     assert!(!found.contains_key("m") && found.contains_key("o"), "{found:?}");
-}
-
-/// A small state with one byte changed, or cut: a typed error that keeps the bytes, or a state that was acknowledged.
-#[test]
-fn a_damaged_file_is_reported_or_an_older_state() {
-    for (storage, name) in [("file", "torture.jsonl"), ("sqlite", "landfall.sqlite")] {
-        let dir = tempfile::tempdir().unwrap();
-        let run = torture("run", storage, dir.path()).args(["--seed", "7", "--ops", "6"]).output().unwrap();
-        assert_eq!(run.status.code(), Some(0));
-        let bytes = std::fs::read(dir.path().join(name)).unwrap();
-        let whole = verify(storage, dir.path());
-        for at in 0..kills() {
-            let place = usize::try_from(any(bytes.len() as u64)).unwrap();
-            let mut broken = bytes.clone();
-            if at % 4 == 0 {
-                broken.truncate(place);
-            } else {
-                broken[place] ^= 1 << any(8);
-            }
-            let other = tempfile::tempdir().unwrap();
-            std::fs::write(other.path().join(name), &broken).unwrap();
-            let out = torture("verify", storage, other.path()).output().unwrap();
-            let text = done(&out);
-            match out.status.code() {
-                Some(0) => {
-                    let found = dump(&text);
-                    assert!(found.len() <= whole.len() + 1, "{text}");
-                    assert!(!found.is_empty() || storage == "file", "{storage}: empty after damage at {place}");
-                }
-                Some(3) => {
-                    assert!(text.starts_with("err open corrupt"), "{text}");
-                    let kept = std::fs::read(other.path().join(name)).unwrap();
-                    assert_eq!(kept.len(), broken.len(), "{storage}: the damaged bytes are kept");
-                }
-                code => panic!(
-                    "{storage}: {code:?} after damage at {place}: {text}{}",
-                    String::from_utf8_lossy(&out.stderr)
-                ),
-            }
-        }
-    }
 }
