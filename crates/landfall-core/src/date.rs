@@ -101,6 +101,14 @@ impl Date {
         civil.to_millis().map(Self)
     }
 
+    /// As [`from_iso`](Self::from_iso) for what services write; longer fractions are none of it, they are to be rounded.
+    pub(crate) fn from_usual(text: &[u8]) -> Option<Self> {
+        if text.len() > 24 {
+            return None;
+        }
+        Self::from_iso(std::str::from_utf8(text).ok()?)
+    }
+
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "remainders of small divisors")]
     pub(crate) fn civil(self) -> Civil {
         let days = self.0.div_euclid(DAY);

@@ -53,6 +53,11 @@ impl Number {
         self.as_f64().is_nan()
     }
 
+    /// The value, if it is kept as an integer.
+    pub(crate) fn whole(self) -> Option<i64> {
+        if let Repr::Int(value) = self.0 { Some(value) } else { None }
+    }
+
     pub(crate) fn exact(self) -> Exact {
         match self.0 {
             Repr::Int(value) => Exact::Int(value),

@@ -3,7 +3,7 @@
 //! Owns splitting, reading and writing by path (R0.7-R0.11). Never fails on a read: a null or absent intermediate is
 //! null or absent (Q34).
 
-use crate::{Error, ErrorKind, Record, Result, Text, Value};
+use crate::{Error, ErrorKind, Record, Result, Text, Value, record::Cell};
 use std::{fmt, sync::Arc};
 
 /// How a field is found in a record: one member name, or several steps.
@@ -70,9 +70,17 @@ impl Path {
         descend(record.get(first)?, rest)
     }
 
-    /// As [`get`](Self::get) for a name; one without `.` and `[` is not split first.
-    pub(crate) fn get_named<'a>(name: &str, record: &'a Record) -> Option<&'a Value> {
-        if name.contains(['.', '[']) { Self::parse(name).get(record) } else { record.get(name) }
+    /// As [`get`](Self::get) for a name, where the value stands; one without `.` and `[` is not split first.
+    pub(crate) fn cell_named<'a>(name: &str, record: &'a Record) -> Cell<'a> {
+        if !name.contains(['.', '[']) {
+            return record.cell(name);
+        }
+        Self::parse(name).cell(record)
+    }
+
+    /// As [`get`](Self::get), where the value stands.
+    pub(crate) fn cell<'a>(&self, record: &'a Record) -> Cell<'a> {
+        self.parts.split_first().map_or(Cell::Absent, |(first, rest)| record.cell(first).descend(rest))
     }
 
     /// The value in a value; the empty path gives the value itself.

@@ -177,6 +177,14 @@ impl Body {
 }
 
 impl Body {
+    /// As [`decode`](Self::decode), with places of instants.
+    pub(crate) fn decode_hinted(&self, hint: Option<&crate::json::Hint>) -> crate::Result<Option<Value>> {
+        match self {
+            Self::Json(bytes) => crate::json::from_slice_hinted(bytes, hint).map(Some),
+            other => other.decode(),
+        }
+    }
+
     /// As [`decode`](Self::decode), without sharing what was decoded already.
     ///
     /// # Errors

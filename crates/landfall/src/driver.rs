@@ -10,7 +10,7 @@ use crate::{
 };
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use landfall_core::{
-    Applied, Body, Delta, Error, ErrorKind, Reply, Request, Result, Settled, Step, Steps, StoredState, Then, Value,
+    Applied, Delta, Error, ErrorKind, Reply, Request, Result, Settled, Step, Steps, StoredState, Then, Value,
 };
 use std::{
     collections::VecDeque,
@@ -161,7 +161,9 @@ impl Driver {
             let reply = AssertUnwindSafe(sent).catch_unwind().await.unwrap_or_else(|_panic| {
                 Err(Error::new(ErrorKind::Callback, "the transport panicked").applied(Applied::Maybe))
             });
-            (id, decoded(reply))
+            // Decoded while the engine is not locked.
+            let decoder = shared.engine().decoder(id);
+            (id, reply.and_then(|reply| decoder.decode(reply)))
         });
         match futures_util::poll!(&mut flight) {
             std::task::Poll::Ready((id, Err(error))) => {
@@ -316,19 +318,6 @@ async fn guarded<T>(call: impl Future<Output = Result<T>> + Send) -> Result<T> {
         .catch_unwind()
         .await
         .unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Callback, "the storage panicked")))
-}
-
-/// Decodes a body before the engine is locked.
-fn decoded(reply: Result<Reply>) -> Result<Reply> {
-    let mut reply = reply?;
-    if let Body::Json(_) = reply.body {
-        reply.body = match reply.body.decode() {
-            Ok(Some(value)) => Body::Value(value),
-            Ok(None) => Body::Empty,
-            Err(error) => return Err(error.applied(Applied::Maybe)),
-        };
-    }
-    Ok(reply)
 }
 
 async fn poll_running(running: &mut Option<Pin<Box<dyn Future<Output = Stored> + Send>>>) -> Stored {

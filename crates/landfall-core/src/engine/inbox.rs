@@ -154,7 +154,7 @@ impl Engine {
         if self.options.schema.model().is_none() {
             // Without a model a member `id` is taken for the id (R9.29).
             let same =
-                |record: &Record| record.get("id").is_some_and(|own| !own.is_null() && own.to_text() == id.to_text());
+                |record: &Record| record.cell("id").to_value().is_some_and(|own| !own.is_null() && own.to_text() == id.to_text());
             let row = self.table.rows().iter().find(|row| same(&row.record))?;
             return Some(Item { uid: row.uid, record: row.record.clone() });
         }

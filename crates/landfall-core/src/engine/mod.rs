@@ -34,13 +34,14 @@ pub use inbox::{ChangeInfo, Pending};
 pub use local::{Shown, ShownGroup};
 pub use options::{Environment, Offers, Options, Pauses};
 pub use policy::{Policy, Try, Verdict, judge, settles};
+pub use read::Decoder;
 pub use report::{ChangeOutcome, SyncReport};
 pub use resolve::Decision;
 pub use state::QueryOptions;
 pub use step::{Settled, Step, Steps, Then, Ticket};
 pub use table::Uid;
 
-use crate::{Delta, Error, Record, Result, Revision, StoredState, Text, Value};
+use crate::{Delta, Error, Record, Result, Revision, StoredState, Text, Value, record::Cell};
 use change::{Change, Removed};
 use groups::GroupNode;
 use local::Computed;
@@ -448,7 +449,7 @@ impl Engine {
     /// The value of the id field of a record.
     pub fn id_of(&self, record: &Record) -> Option<Value> {
         let field = self.options.schema.model()?.id_field()?;
-        crate::Path::get_named(field, record).cloned()
+        crate::Path::cell_named(field, record).to_value()
     }
 
     fn id_source(&self) -> Option<Text> {
@@ -473,8 +474,8 @@ impl Engine {
             None => false,
             Some((None, _)) => true,
             Some((Some(field), default)) => {
-                let id = crate::Path::get_named(field, record);
-                id.is_none() || id == default.as_ref()
+                let id = crate::Path::cell_named(field, record);
+                matches!(id, Cell::Absent) || default.as_ref().is_some_and(|default| id.same(Cell::from(default)))
             }
         }
     }

@@ -277,7 +277,8 @@ impl Engine {
 
     /// The values of all rows, as the program sees them.
     fn records_in(&self, rows: &[StoredRow]) -> Result<Vec<Record>> {
-        let mut objects = crate::json::Objects::default();
+        let dates = self.options.schema.model().map(crate::Model::dates).unwrap_or_default();
+        let mut objects = crate::json::Objects::with_dates(&dates);
         for stored in rows {
             objects.read(&stored.record).map_err(damaged)?;
         }

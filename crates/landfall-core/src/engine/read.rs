@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Aggregate, ChangeKind, Error, ErrorKind, Group, Operation, ReadAnswer, Record, Reply, Request, Result, ServerGroup,
-    ServerItems, Sort, StoredState, Text, Value,
+    ServerItems, Sort, StoredState, Text, Value, json::Hint, record::Cell,
 };
 
 /// Order keys of changes whose rows are not shown start here.
@@ -26,6 +26,28 @@ pub(crate) struct ReadRun {
     pub(crate) unset: Vec<Text>,
     /// The commits that a load of this read can know of.
     commits: u64,
+}
+
+/// Decodes answers, with what the schema says about the answer to a read.
+#[derive(Debug)]
+pub struct Decoder {
+    hint: Option<Hint>,
+}
+
+impl Decoder {
+    /// Decodes the body of an answer: rows go straight into columns, and texts of fields that are dates become instants where
+    /// that is all that the schema asks for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Undecodable`] when the body is not JSON. What was sent may have been applied.
+    pub fn decode(&self, mut reply: Reply) -> Result<Reply> {
+        if let crate::Body::Json(_) = reply.body {
+            let value = reply.body.decode_hinted(self.hint.as_ref());
+            let value = value.map_err(|error| error.applied(crate::Applied::Maybe))?;
+            reply.body = value.map_or(crate::Body::Empty, crate::Body::Value);
+        }
+        Ok(reply)
+    }
 }
 
 /// At most one read runs and at most one waits (R9.2).
@@ -114,6 +136,14 @@ impl Engine {
         self.reads.sent = Some((id, run));
         self.reads.since.clear();
         Steps::from([Step::Send(id, request)])
+    }
+
+    /// What decodes the answer to a request, so that the engine need not be locked meanwhile.
+    pub fn decoder(&self, id: u64) -> Decoder {
+        let read = self.reads.sent.as_ref().is_some_and(|(sent, _)| *sent == id);
+        // Who listens is shown the answer as the service gave it.
+        let typed = read && !self.watch && !self.groups_on_server();
+        Decoder { hint: typed.then(|| self.options.schema.hint()).flatten() }
     }
 
     /// Whether this answer belongs to the read under way; gives the read.
@@ -494,7 +524,7 @@ impl Engine {
     fn hide_twin(&mut self, change: &Change) {
         let (Some(field), Some(sent)) = (&self.options.natural_key, &change.sent) else { return };
         let Some(name) = sent.record.get(field).filter(|name| !name.is_null()) else { return };
-        let twin = self.table.rows().iter().find(|row| row.record.get(field) == Some(name)).map(|row| row.uid);
+        let twin = self.table.rows().iter().find(|row| row.record.cell(field).same(Cell::from(name))).map(|row| row.uid);
         if let Some(twin) = twin.filter(|uid| !self.overlay.contains_key(uid)) {
             self.forget(twin);
             self.total = self.total.map(|total| total.saturating_sub(1));

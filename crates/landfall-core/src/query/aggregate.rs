@@ -5,7 +5,7 @@ use super::{
     field::FieldReader,
     sort::{entries, field_of},
 };
-use crate::{Date, Error, ErrorKind, Number, Record, Result, Text, Value};
+use crate::{Date, Error, ErrorKind, Number, Record, Result, Text, Value, record::Cell};
 use std::cmp::Ordering;
 
 /// A function over the values of a field.
@@ -288,37 +288,41 @@ impl OfField {
         if !(self.sums || self.smallest || self.largest) {
             return;
         }
-        let value = self.reader.get(record);
-        match value {
-            Some(Value::Number(number)) if !number.is_nan() => {
+        let cell = self.reader.cell(record);
+        self.add_cell(cell);
+    }
+
+    fn add_cell(&mut self, cell: Cell<'_>) {
+        match cell {
+            Cell::Number(number) if !number.is_nan() => {
                 self.only_texts = false;
                 if self.sums {
                     self.numbers = self.numbers.saturating_add(1);
-                    self.sum = Some(self.sum.map_or(*number, |sum| plus(sum, *number)));
+                    self.sum = Some(self.sum.map_or(number, |sum| plus(sum, number)));
                 }
-                self.pick(Best::Number(*number), *number);
+                self.pick(Best::Number(number), number);
             }
             other => self.add_other(other),
         }
     }
 
-    fn add_other(&mut self, value: Option<&Value>) {
-        match value {
-            None | Some(Value::Null) => {}
-            Some(Value::String(text)) => {
+    fn add_other(&mut self, cell: Cell<'_>) {
+        match cell {
+            Cell::Absent | Cell::Null => {}
+            Cell::Text(text) => {
                 if self.only_texts {
                     self.add_text(text);
                 }
             }
-            Some(_) => self.only_texts = false,
+            _ => self.only_texts = false,
         }
         if self.sums && self.sum.is_none() {
-            self.unsummed = value.cloned();
+            self.unsummed = cell.to_value();
         }
-        match value {
-            Some(Value::Date(date)) => self.pick(Best::Date(*date), Number::from(date.millis())),
+        match cell {
+            Cell::Date(millis) => self.pick(Best::Date(Date::from_millis(millis)), Number::from(millis)),
             // Both ends have met a number or date or neither has.
-            _ if self.least.measure().is_none() && self.most.measure().is_none() => self.unmeasured = value.cloned(),
+            _ if self.least.measure().is_none() && self.most.measure().is_none() => self.unmeasured = cell.to_value(),
             _ => {}
         }
     }
@@ -332,15 +336,15 @@ impl OfField {
         }
     }
 
-    fn add_text(&mut self, text: &Text) {
+    fn add_text(&mut self, text: &str) {
         match &mut self.texts {
-            None => self.texts = Some((text.clone(), text.clone())),
+            None => self.texts = Some((Text::from(text), Text::from(text))),
             Some((least, most)) => {
                 if self.smallest && collate::compare(text, least) == Ordering::Less {
-                    *least = text.clone();
+                    *least = Text::from(text);
                 }
                 if self.largest && collate::compare(text, most) == Ordering::Greater {
-                    *most = text.clone();
+                    *most = Text::from(text);
                 }
             }
         }

@@ -11,7 +11,7 @@ use super::{
     matching::old_date,
     order::{self, By},
 };
-use crate::{Record, Value};
+use crate::{Record, record::Cell};
 use std::{
     cmp::Ordering,
     collections::HashMap,
@@ -63,7 +63,7 @@ const NONE: u32 = u32::MAX;
 
 /// The values met so far, numbered.
 struct Distinct<'a> {
-    values: Vec<Option<&'a Value>>,
+    values: Vec<Cell<'a>>,
     small: Vec<u32>,
     others: HashMap<Ident<'a>, u32, BuildHasherDefault<Quick>>,
     missing: u32,
@@ -90,20 +90,20 @@ impl<'a> Distinct<'a> {
     }
 
     /// The number of a value; `None` when its group cannot be told by the value's bits.
-    fn number(&mut self, value: Option<&'a Value>) -> Option<usize> {
+    fn number(&mut self, cell: Cell<'a>) -> Option<usize> {
         let next = u32::try_from(self.values.len()).ok()?;
-        let slot = match value {
+        let slot = match cell {
             // Null and absent are two groups that sort alike.
-            None | Some(Value::Null) => {
+            Cell::Absent | Cell::Null => {
                 if let Some(known) = usize::try_from(self.missing).ok().and_then(|at| self.values.get(at))
-                    && known.is_some() != value.is_some()
+                    && !known.same(cell)
                 {
                     return None;
                 }
                 &mut self.missing
             }
-            Some(Value::Bool(value)) => self.truths.get_mut(usize::from(*value))?,
-            Some(Value::Number(number)) => {
+            Cell::Bool(value) => self.truths.get_mut(usize::from(value))?,
+            Cell::Number(number) => {
                 self.numbers = true;
                 match number.as_i64() {
                     Some(whole) => {
@@ -125,28 +125,28 @@ impl<'a> Distinct<'a> {
                     None => self.others.entry(Ident::Fraction(number.as_f64().to_bits())).or_insert(NONE),
                 }
             }
-            Some(Value::Date(date)) => {
+            Cell::Date(millis) => {
                 self.dates = true;
-                self.others.entry(Ident::Date(date.millis())).or_insert(NONE)
+                self.others.entry(Ident::Date(millis)).or_insert(NONE)
             }
-            Some(Value::String(text)) => {
+            Cell::Text(text) => {
                 self.texts = true;
                 self.others.entry(Ident::Text(text)).or_insert(NONE)
             }
-            Some(Value::Array(_) | Value::Object(_)) => return None,
+            Cell::Other(_) => return None,
         };
         if *slot == NONE {
             if self.values.len() >= self.limit {
                 return None;
             }
             // To aggregates such a text is the date that it spells.
-            if let Some(Value::String(text)) = value
+            if let Cell::Text(text) = cell
                 && old_date(text).is_some()
             {
                 return None;
             }
             *slot = next;
-            self.values.push(value);
+            self.values.push(cell);
         }
         // A date is also the number of its milliseconds, a text the number that it spells.
         if self.numbers && (self.dates || self.texts) {
@@ -157,11 +157,11 @@ impl<'a> Distinct<'a> {
 
     /// The numbers of the values in ascending order; `None` when two of them sort alike.
     fn in_order(&self) -> Option<Vec<usize>> {
-        let value = |at: usize| self.values.get(at).copied().flatten();
+        let value = |at: usize| self.values.get(at).copied().unwrap_or(Cell::Absent);
         let mut order: Vec<usize> = (0..self.values.len()).collect();
-        order.sort_by(|a, b| order::compare_values(value(*a), value(*b)));
+        order.sort_by(|a, b| order::compare_cells(value(*a), value(*b)));
         let alike = order.windows(2).any(|pair| match pair {
-            [a, b] => order::compare_values(value(*a), value(*b)) == Ordering::Equal,
+            [a, b] => order::compare_cells(value(*a), value(*b)) == Ordering::Equal,
             _ => false,
         });
         (!alike).then_some(order)
@@ -186,7 +186,7 @@ pub(crate) fn groups(rows: &dyn Rows, positions: &[u32], levels: &[Group], sorts
     let at_once = inner.is_empty() && sorts.is_empty() && !level.aggregates.is_empty();
     for position in positions {
         let record = rows.record(order::at(*position));
-        let number = distinct.number(reader.get(record))?;
+        let number = distinct.number(reader.cell(record))?;
         if number == buckets.len() {
             let tally = at_once.then(|| Tally::new(&level.aggregates));
             buckets.push(Bucket { positions: Vec::new(), tally });
@@ -221,7 +221,7 @@ pub(crate) fn groups(rows: &dyn Rows, positions: &[u32], levels: &[Group], sorts
         };
         out.push(ViewGroup {
             field: level.field.clone(),
-            value: distinct.values.get(number).copied().flatten().cloned(),
+            value: distinct.values.get(number).and_then(|cell| cell.to_value()),
             has_subgroups: !inner.is_empty(),
             aggregates,
             items,

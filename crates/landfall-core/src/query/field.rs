@@ -2,7 +2,10 @@
 //!
 //! Owns the safe walk along a path (R0.7, Q34). Never fails: what is not there is absent.
 
-use crate::{Record, Value, record::Shape};
+use crate::{
+    Record, Value,
+    record::{Cell, Shape},
+};
 use std::sync::{Arc, LazyLock};
 
 /// Stands for the item itself: every object behaves alike in comparisons.
@@ -35,30 +38,30 @@ impl FieldReader {
         Self { head: parts.pop().unwrap_or_default(), rest, item, seen: None }
     }
 
-    /// The value; `None` when absent. A path through null or a scalar is null where it ends on null, else absent.
-    pub(crate) fn get<'a>(&mut self, record: &'a Record) -> Option<&'a Value> {
+    /// The value where it stands. A path through null or a scalar is null where it ends on null, else absent.
+    pub(crate) fn cell<'a>(&mut self, record: &'a Record) -> Cell<'a> {
         if self.item {
-            return Some(&ITEM);
+            return Cell::Other(&ITEM);
         }
+        let Some(position) = self.position(record) else { return Cell::Absent };
+        record.cell_at(position).descend(&self.rest)
+    }
+
+    /// The position of the path's first member.
+    fn position(&mut self, record: &Record) -> Option<usize> {
         let shape = record.shape();
-        let position = match &self.seen {
+        match &self.seen {
             Some((seen, position)) if Arc::ptr_eq(seen, shape) => *position,
             _ => {
                 let position = record.position(&self.head);
                 self.seen = Some((Arc::clone(shape), position));
                 position
             }
-        };
-        let mut value = record.value_at(position?)?;
-        for part in &self.rest {
-            value = match value {
-                // The safe getter stops at the first null and gives it (R0.8).
-                Value::Null => return Some(value),
-                Value::Object(inner) => inner.get(part)?,
-                Value::Array(items) => items.get(part.parse::<usize>().ok()?)?,
-                _ => return None,
-            };
         }
-        Some(value)
+    }
+
+    /// The position of the member in records of this shape, if the field is one member; `None` otherwise.
+    pub(crate) fn member(&mut self, record: &Record) -> Option<Option<usize>> {
+        (!self.item && self.rest.is_empty()).then(|| self.position(record))
     }
 }

@@ -9,7 +9,7 @@ use super::{
     order::{self, By},
     sort::{Direction, entries, field_of},
 };
-use crate::{Error, ErrorKind, Number, Record, Result, Text, Value};
+use crate::{Error, ErrorKind, Number, Record, Result, Text, Value, record::Cell};
 use std::{cmp::Ordering, collections::HashMap, fmt, sync::Arc};
 
 /// Compares two groups.
@@ -168,7 +168,7 @@ pub(crate) fn groups(
         };
         groups.push(ViewGroup {
             field: level.field.clone(),
-            value: value.cloned(),
+            value: value.to_value(),
             has_subgroups: !inner.is_empty(),
             aggregates: if level.aggregates.is_empty() {
                 Record::new()
@@ -200,13 +200,13 @@ fn in_order(groups: Vec<ViewGroup>, compare: &GroupOrder, dir: Direction) -> Vec
 }
 
 /// Neighbours with equal values (R7.46).
-fn runs<'a>(rows: &'a dyn Rows, positions: &'a [u32], field: &str) -> Vec<(Option<&'a Value>, &'a [u32])> {
+fn runs<'a>(rows: &'a dyn Rows, positions: &'a [u32], field: &str) -> Vec<(Cell<'a>, &'a [u32])> {
     let mut reader = FieldReader::new(field);
     let mut runs = Vec::new();
     let mut start = 0;
-    let mut known: Option<Option<&'a Value>> = None;
+    let mut known: Option<Cell<'a>> = None;
     for (end, position) in positions.iter().enumerate() {
-        let value = reader.get(rows.record(at(*position)));
+        let value = reader.cell(rows.record(at(*position)));
         if let Some(value_before) = known {
             if !same_group(value_before, value) {
                 runs.push((value_before, positions.get(start..end).unwrap_or_default()));
@@ -224,13 +224,8 @@ fn runs<'a>(rows: &'a dyn Rows, positions: &'a [u32], field: &str) -> Vec<(Optio
 }
 
 /// Strict equality, dates by milliseconds; null and absent differ, lists and objects always do.
-fn same_group(a: Option<&Value>, b: Option<&Value>) -> bool {
-    match (a, b) {
-        (None, None) => true,
-        (Some(Value::Array(_) | Value::Object(_)), _) => false,
-        (Some(a), Some(b)) => a == b,
-        _ => false,
-    }
+fn same_group(a: Cell<'_>, b: Cell<'_>) -> bool {
+    !matches!(a, Cell::Other(_)) && a.same(b)
 }
 
 /// The records of a scope by the value of a field, so that each group finds its own without a search of all.
@@ -268,16 +263,16 @@ impl From<Number> for NumberKey {
 
 impl Key {
     /// `None` for what equals nothing.
-    fn of(value: Option<&Value>) -> Option<Self> {
-        Some(match value {
-            None => Self::Undefined,
-            Some(Value::Null) => Self::Null,
-            Some(Value::Bool(value)) => Self::Bool(*value),
-            Some(Value::Number(number)) if number.is_nan() => return None,
-            Some(Value::Number(number)) => Self::Number((*number).into()),
-            Some(Value::Date(date)) => Self::Date(date.millis()),
-            Some(Value::String(text)) => Self::Text(text.clone()),
-            Some(Value::Array(_) | Value::Object(_)) => return None,
+    fn of(cell: Cell<'_>) -> Option<Self> {
+        Some(match cell {
+            Cell::Absent => Self::Undefined,
+            Cell::Null => Self::Null,
+            Cell::Bool(value) => Self::Bool(value),
+            Cell::Number(number) if number.is_nan() => return None,
+            Cell::Number(number) => Self::Number(number.into()),
+            Cell::Date(millis) => Self::Date(millis),
+            Cell::Text(text) => Self::Text(Text::from(text)),
+            Cell::Other(_) => return None,
         })
     }
 }
@@ -287,7 +282,7 @@ impl Index {
         let mut reader = FieldReader::new(field);
         let mut by_key: HashMap<Key, Vec<u32>> = HashMap::new();
         for position in scope {
-            if let Some(key) = Key::of(reader.get(rows.record(at(*position)))) {
+            if let Some(key) = Key::of(reader.cell(rows.record(at(*position)))) {
                 by_key.entry(key).or_default().push(*position);
             }
         }
@@ -296,24 +291,24 @@ impl Index {
     }
 
     /// The records whose field equals the value in the sense of the filter operator eq, case regarded (R7.51, R7.52).
-    fn members(&self, value: Option<&Value>) -> Vec<u32> {
+    fn members(&self, value: Cell<'_>) -> Vec<u32> {
         let mut keys = Vec::new();
         match value {
             // A date also equals the number of its milliseconds (R7.22).
-            Some(Value::Date(date)) => {
-                keys.extend([Key::Date(date.millis()), Key::Number(NumberKey::Whole(date.millis()))]);
+            Cell::Date(millis) => {
+                keys.extend([Key::Date(millis), Key::Number(NumberKey::Whole(millis))]);
             }
-            Some(Value::String(text)) => {
+            Cell::Text(text) => {
                 if let Some(millis) = old_date(text) {
                     keys.extend(millis.as_i64().map(Key::Date));
                     keys.push(Key::Number(millis.into()));
                 } else {
                     // A text also equals the number it spells (R7.21).
                     let number = text_to_number(text);
-                    if number.is_finite() && number.to_string() == text.as_str() {
+                    if number.is_finite() && number.to_string() == text {
                         keys.push(Key::Number(number.into()));
                     }
-                    keys.push(Key::Text(text.clone()));
+                    keys.push(Key::Text(Text::from(text)));
                 }
             }
             other => keys.extend(Key::of(other)),

@@ -2,45 +2,21 @@
 //!
 //! Owns coercion. Never knows operators or records.
 
-use crate::{Number, Value};
+use crate::{Number, record::Cell};
 use std::{borrow::Cow, cmp::Ordering};
 
-/// A value as a comparison sees it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Operand<'a> {
-    Undefined,
-    Null,
-    Bool(bool),
-    Number(Number),
-    Text(&'a str),
-    Date(i64),
-    /// A list or an object.
-    Other(&'a Value),
-}
-
-impl<'a> From<Option<&'a Value>> for Operand<'a> {
-    fn from(value: Option<&'a Value>) -> Self {
-        match value {
-            None => Self::Undefined,
-            Some(Value::Null) => Self::Null,
-            Some(Value::Bool(value)) => Self::Bool(*value),
-            Some(Value::Number(value)) => Self::Number(*value),
-            Some(Value::String(text)) => Self::Text(text),
-            Some(Value::Date(date)) => Self::Date(date.millis()),
-            Some(value) => Self::Other(value),
-        }
-    }
-}
-
-impl<'a> Operand<'a> {
-    pub(crate) fn is_missing(self) -> bool {
-        matches!(self, Self::Undefined | Self::Null)
-    }
-
+/// JavaScript's conversions.
+pub(crate) trait Coerce<'a> {
     /// JavaScript's `String(value)`; dates as ISO text (Q52).
-    pub(crate) fn to_text(self) -> Cow<'a, str> {
+    fn to_text(self) -> Cow<'a, str>;
+    /// JavaScript's `Number(value)`.
+    fn to_number(self) -> Number;
+}
+
+impl<'a> Coerce<'a> for Cell<'a> {
+    fn to_text(self) -> Cow<'a, str> {
         match self {
-            Self::Undefined => Cow::Borrowed("undefined"),
+            Self::Absent => Cow::Borrowed("undefined"),
             Self::Null => Cow::Borrowed("null"),
             Self::Bool(value) => Cow::Borrowed(if value { "true" } else { "false" }),
             Self::Number(value) => Cow::Owned(value.to_string()),
@@ -52,7 +28,7 @@ impl<'a> Operand<'a> {
 
     fn to_number(self) -> Number {
         match self {
-            Self::Undefined => Number::from(f64::NAN),
+            Self::Absent => Number::from(f64::NAN),
             Self::Null => Number::from(0_i64),
             Self::Bool(value) => Number::from(i64::from(value)),
             Self::Number(value) => value,
@@ -64,37 +40,37 @@ impl<'a> Operand<'a> {
 }
 
 /// `a === b`. Lists, objects and dates are never one and the same thing here.
-pub(crate) fn strictly_equal(a: Operand<'_>, b: Operand<'_>) -> bool {
+pub(crate) fn strictly_equal(a: Cell<'_>, b: Cell<'_>) -> bool {
     match (a, b) {
-        (Operand::Undefined, Operand::Undefined) | (Operand::Null, Operand::Null) => true,
-        (Operand::Bool(a), Operand::Bool(b)) => a == b,
-        (Operand::Number(a), Operand::Number(b)) => a == b,
-        (Operand::Text(a), Operand::Text(b)) => a == b,
+        (Cell::Absent, Cell::Absent) | (Cell::Null, Cell::Null) => true,
+        (Cell::Bool(a), Cell::Bool(b)) => a == b,
+        (Cell::Number(a), Cell::Number(b)) => a == b,
+        (Cell::Text(a), Cell::Text(b)) => a == b,
         _ => false,
     }
 }
 
 /// `a == b`.
-pub(crate) fn loosely_equal(a: Operand<'_>, b: Operand<'_>) -> bool {
+pub(crate) fn loosely_equal(a: Cell<'_>, b: Cell<'_>) -> bool {
     match (a, b) {
-        (Operand::Undefined | Operand::Null, _) | (_, Operand::Undefined | Operand::Null) => {
+        (Cell::Absent | Cell::Null, _) | (_, Cell::Absent | Cell::Null) => {
             a.is_missing() && b.is_missing()
         }
         // No two objects are the same. A date turns into a text that nobody writes into a filter.
-        (Operand::Other(_), Operand::Other(_)) | (Operand::Date(_), _) | (_, Operand::Date(_)) => false,
-        (Operand::Other(a), b) => loosely_equal(Operand::Text(&a.to_text()), b),
-        (a, Operand::Other(b)) => loosely_equal(a, Operand::Text(&b.to_text())),
-        (Operand::Text(a), Operand::Text(b)) => a == b,
+        (Cell::Other(_), Cell::Other(_)) | (Cell::Date(_), _) | (_, Cell::Date(_)) => false,
+        (Cell::Other(a), b) => loosely_equal(Cell::Text(&a.to_text()), b),
+        (a, Cell::Other(b)) => loosely_equal(a, Cell::Text(&b.to_text())),
+        (Cell::Text(a), Cell::Text(b)) => a == b,
         _ => a.to_number() == b.to_number(),
     }
 }
 
 /// The order that `<` and `>` see; `None` when one of them is not a number.
-pub(crate) fn relation(a: Operand<'_>, b: Operand<'_>) -> Option<Ordering> {
+pub(crate) fn relation(a: Cell<'_>, b: Cell<'_>) -> Option<Ordering> {
     match (a, b) {
-        (Operand::Text(a), Operand::Text(b)) => Some(by_utf16(a, b)),
-        (Operand::Other(a), _) => relation(Operand::Text(&a.to_text()), b),
-        (_, Operand::Other(b)) => relation(a, Operand::Text(&b.to_text())),
+        (Cell::Text(a), Cell::Text(b)) => Some(by_utf16(a, b)),
+        (Cell::Other(a), _) => relation(Cell::Text(&a.to_text()), b),
+        (_, Cell::Other(b)) => relation(a, Cell::Text(&b.to_text())),
         _ => a.to_number().partial_cmp(&b.to_number()),
     }
 }

@@ -5,10 +5,10 @@
 use super::{
     field::FieldReader,
     filter::{Condition, Filter, Logic, Node, Predicate},
-    js::{Lower, Operand, contains_lower, loosely_equal, relation, strictly_equal, text_to_number},
+    js::{Coerce, Lower, contains_lower, loosely_equal, relation, strictly_equal, text_to_number},
     operator::Operator,
 };
-use crate::{Number, Record, Value};
+use crate::{Number, Record, Value, record::Cell};
 use memchr::memmem::Finder;
 use std::cmp::Ordering;
 
@@ -101,23 +101,28 @@ impl<'f> Test<'f> {
     }
 
     fn passes(&mut self, record: &Record) -> bool {
-        let value = self.reader.get(record);
-        if let (Some(Value::String(text)), Operator::Contains | Operator::DoesNotContain) = (value, self.operator)
+        let cell = self.reader.cell(record);
+        self.passes_cell(cell)
+    }
+
+    /// Whether a value of the field lets its row pass.
+    pub(crate) fn passes_cell(&mut self, cell: Cell<'_>) -> bool {
+        if let (Cell::Text(text), Operator::Contains | Operator::DoesNotContain) = (cell, self.operator)
             && self.searches_in_place
             && let Some(found) = contains_lower(text, self.needle.needle())
         {
             return found == (self.operator == Operator::Contains);
         }
         let number;
-        let item = match (&self.wanted, Operand::from(value)) {
-            (Wanted::Millis(_), Operand::Date(millis)) => Operand::Number(Number::from(millis)),
-            (Wanted::Text(_), Operand::Text(text)) => match self.lower {
-                Some(lower) => Operand::Text(lower.apply(text, &mut self.scratch)),
-                None => Operand::Text(text),
+        let item = match (&self.wanted, cell) {
+            (Wanted::Millis(_), Cell::Date(millis)) => Cell::Number(Number::from(millis)),
+            (Wanted::Text(_), Cell::Text(text)) => match self.lower {
+                Some(lower) => Cell::Text(lower.apply(text, &mut self.scratch)),
+                None => Cell::Text(text),
             },
-            (Wanted::Text(_), Operand::Number(value)) if value.is_finite() => {
+            (Wanted::Text(_), Cell::Number(value)) if value.is_finite() => {
                 number = value.to_string();
-                Operand::Text(&number)
+                Cell::Text(&number)
             }
             (_, other) => other,
         };
@@ -126,22 +131,22 @@ impl<'f> Test<'f> {
 }
 
 impl Wanted<'_> {
-    fn operand(&self) -> Operand<'_> {
+    fn operand(&self) -> Cell<'_> {
         match self {
-            Self::Plain(value) => Operand::from(*value),
-            Self::Millis(number) => Operand::Number(*number),
-            Self::Text(text) => Operand::Text(text),
+            Self::Plain(value) => Cell::from(*value),
+            Self::Millis(number) => Cell::Number(*number),
+            Self::Text(text) => Cell::Text(text),
         }
     }
 }
 
-fn compare(operator: Operator, item: Operand<'_>, wanted: Operand<'_>, needle: &Finder<'_>) -> bool {
+fn compare(operator: Operator, item: Cell<'_>, wanted: Cell<'_>, needle: &Finder<'_>) -> bool {
     // Rows without a value are in no range (C26); null bounds none and is in no text (C27).
     let both = !item.is_missing() && !wanted.is_missing();
     let ordered = |fits: fn(Ordering) -> bool| both && relation(item, wanted).is_some_and(fits);
     // What is no text is spelled first (Q44).
     let spelled = |fits: &dyn Fn(&[u8]) -> bool| both && fits(item.to_text().as_bytes());
-    let empty = matches!(item, Operand::Text(""));
+    let empty = matches!(item, Cell::Text(""));
     match operator {
         Operator::Eq => strictly_equal(item, wanted),
         Operator::Neq => !loosely_equal(item, wanted),

@@ -8,7 +8,7 @@ use super::{
     field::FieldReader,
     sort::{Direction, RecordOrder, Sort},
 };
-use crate::{Number, Record, Text, Value};
+use crate::{Number, Record, Text, record::Cell};
 use std::cmp::Ordering;
 
 /// What to order by.
@@ -37,15 +37,15 @@ enum Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    fn of(value: Option<&'a Value>, ascii: bool) -> Self {
-        match value {
-            None | Some(Value::Null) => Self::Missing,
-            Some(Value::Bool(value)) => Self::Bool(*value),
-            Some(Value::Number(number)) if number.is_nan() => Self::NotANumber,
-            Some(Value::Number(number)) => Self::Number(*number),
-            Some(Value::Date(date)) => Self::Date(date.millis()),
-            Some(Value::String(text)) => Self::Text(collate::key(text, ascii)),
-            Some(other) => Self::Other(other.to_text()),
+    fn of(cell: Cell<'a>, ascii: bool) -> Self {
+        match cell {
+            Cell::Absent | Cell::Null => Self::Missing,
+            Cell::Bool(value) => Self::Bool(value),
+            Cell::Number(number) if number.is_nan() => Self::NotANumber,
+            Cell::Number(number) => Self::Number(number),
+            Cell::Date(millis) => Self::Date(millis),
+            Cell::Text(text) => Self::Text(collate::key(text, ascii)),
+            Cell::Other(other) => Self::Other(other.to_text()),
         }
     }
 
@@ -79,12 +79,10 @@ enum Column<'a> {
 }
 
 /// The order of two values, without keys.
-pub(crate) fn compare_values(a: Option<&Value>, b: Option<&Value>) -> Ordering {
+pub(crate) fn compare_cells(a: Cell<'_>, b: Cell<'_>) -> Ordering {
     match (a, b) {
-        (Some(Value::Number(a)), Some(Value::Number(b))) if !a.is_nan() && !b.is_nan() => {
-            a.partial_cmp(b).unwrap_or(Ordering::Equal)
-        }
-        (Some(Value::String(a)), Some(Value::String(b))) => collate::compare(a, b),
+        (Cell::Number(a), Cell::Number(b)) if !a.is_nan() && !b.is_nan() => a.partial_cmp(&b).unwrap_or(Ordering::Equal),
+        (Cell::Text(a), Cell::Text(b)) => collate::compare(a, b),
         _ => Key::of(a, true).compare(&Key::of(b, true)),
     }
 }
@@ -104,11 +102,11 @@ impl Comparer {
     /// `None` when the numbers do not compare alike from all sides.
     pub(crate) fn compare(&mut self, a: &Record, b: &Record) -> Option<Ordering> {
         for (reader, dir) in &mut self.fields {
-            let (a, b) = (reader.get(a), reader.get(b));
+            let (a, b) = (reader.cell(a), reader.cell(b));
             if beyond(a) || beyond(b) {
                 return None;
             }
-            match dir.apply(compare_values(a, b)) {
+            match dir.apply(compare_cells(a, b)) {
                 Ordering::Equal => {}
                 unequal => return Some(unequal),
             }
@@ -118,8 +116,8 @@ impl Comparer {
 }
 
 /// Whether a number is so large that whole ones and fractions do not compare alike from all sides.
-fn beyond(value: Option<&Value>) -> bool {
-    matches!(value, Some(Value::Number(number)) if number.as_f64().abs() >= 9_007_199_254_740_992.0)
+fn beyond(cell: Cell<'_>) -> bool {
+    matches!(cell, Cell::Number(number) if number.as_f64().abs() >= 9_007_199_254_740_992.0)
 }
 
 /// A page at the start of the order is found in one pass as long as it is no longer than this.
@@ -223,10 +221,9 @@ fn column<'a>(rows: &'a dyn Rows, positions: &[u32], by: &By<'a>) -> Column<'a> 
         return Column::Compare(compare, by.dir);
     }
     let mut reader = FieldReader::new(by.field);
-    let values: Vec<Option<&'a Value>> =
-        positions.iter().map(|position| reader.get(rows.record(at(*position)))).collect();
-    let ascii = values.iter().all(|value| value.and_then(Value::as_str).is_none_or(str::is_ascii));
-    Column::Keys(values.into_iter().map(|value| Key::of(value, ascii)).collect(), by.dir)
+    let cells: Vec<Cell<'a>> = positions.iter().map(|position| reader.cell(rows.record(at(*position)))).collect();
+    let ascii = cells.iter().all(|cell| if let Cell::Text(text) = cell { text.is_ascii() } else { true });
+    Column::Keys(cells.into_iter().map(|cell| Key::of(cell, ascii)).collect(), by.dir)
 }
 
 /// Sorts stably and, unlike the standard library, never panics when a caller's comparison contradicts itself.

@@ -55,9 +55,7 @@ const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday",
 /// Reads a date text; `None` when it is none.
 pub(super) fn parse(text: &str, zone: &Zone) -> Option<Date> {
     // The usual form first. Longer fractions are rounded by the formats below.
-    if text.len() <= 24
-        && let Some(date) = Date::from_iso(text)
-    {
+    if let Some(date) = Date::from_usual(text.as_bytes()) {
         return Some(date);
     }
     if let Some(date) = wrapped(text) {

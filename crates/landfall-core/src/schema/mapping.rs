@@ -2,8 +2,11 @@
 //!
 //! Owns the plan that is made once per kind of record. Works on copies: the answer itself is never changed (Q17).
 
-use super::{Field, Model, zone::Zone};
-use crate::{Path, Record, Text, Value, record::Shape};
+use super::{Field, Model, columns::converted, zone::Zone};
+use crate::{
+    Path, Record, Text, Value,
+    record::{Building, Column, Columns, Shape},
+};
 use std::sync::Arc;
 
 /// Maps records of one model; remembers how the last kind of record is mapped.
@@ -70,8 +73,11 @@ impl<'a> Mapper<'a> {
         let fields = self.model.fields();
         for rows in records.chunk_by_mut(Record::same_block) {
             let Some(first) = rows.first() else { continue };
+            let columns = first.columns().is_some();
             let together = match self.plan(first.shape(), Absent::Parsed) {
-                Some(plan) if plan.in_place && !plan.asks => {
+                Some(plan) if plan.asks => false,
+                Some(plan) if columns => plan.change_columns(fields, rows, zone),
+                Some(plan) if plan.in_place => {
                     Record::change_together(rows, |values| plan.change(fields, values, zone))
                 }
                 _ => false,
@@ -149,6 +155,50 @@ impl Plan {
         Self { input: Arc::clone(input), output, origins, in_place, asks }
     }
 
+    /// Maps all rows of a block of columns at once; gives whether it was done.
+    fn change_columns(&self, fields: &[Field], rows: &mut [Record], zone: &Zone) -> bool {
+        let Some((columns, _)) = rows.first().and_then(Record::columns) else { return false };
+        let mut changed = !self.in_place;
+        let mut names: Vec<Text> = Vec::new();
+        let mut out: Vec<Arc<Column>> = Vec::new();
+        for (name, origin) in self.output.names().iter().zip(&self.origins) {
+            let column = match *origin {
+                Origin::Kept(at) => columns.column(at).map(Arc::clone),
+                Origin::Parsed { field, position } => {
+                    let Some(field) = fields.get(field) else { return false };
+                    match position.and_then(|at| columns.column(at)) {
+                        Some(column) => match converted(field, column, columns.rows(), zone) {
+                            Some(column) => {
+                                changed = true;
+                                Some(Arc::new(column))
+                            }
+                            None => Some(Arc::clone(column)),
+                        },
+                        // Inside of a member every row has a look of its own.
+                        None if Path::parse(field.source()).member().is_none() => return false,
+                        None => field.parse(None, zone).map(|absent| {
+                            let rows = usize::try_from(columns.rows()).unwrap_or(0);
+                            let mut column = Building::default();
+                            (0..rows).for_each(|row| column.push(row, absent.clone()));
+                            Arc::new(column.finish(rows))
+                        }),
+                    }
+                }
+            };
+            if let Some(column) = column {
+                names.push(name.clone());
+                out.push(column);
+            }
+        }
+        if !changed {
+            return true;
+        }
+        let shape = if names == self.output.names() { Arc::clone(&self.output) } else { Arc::new(Shape::new(names)) };
+        let columns = Columns::new(out, columns.rows());
+        Record::change_columns(rows, shape, columns);
+        true
+    }
+
     fn apply(
         &self,
         fields: &[Field],
@@ -169,16 +219,16 @@ impl Plan {
         let mut missing: Vec<usize> = Vec::new();
         for origin in &self.origins {
             let value = match *origin {
-                Origin::Kept(at) => record.value_at(at).cloned(),
+                Origin::Kept(at) => record.cell_at(at).to_value(),
                 Origin::Parsed { field, position } => fields.get(field).and_then(|field| {
                     let found = match position {
-                        Some(at) => record.value_at(at),
-                        None => Path::parse(field.source()).get(&record),
+                        Some(at) => record.cell_at(at),
+                        None => Path::parse(field.source()).cell(&record),
                     };
-                    match found {
+                    match found.to_value() {
                         None if absent == Absent::LeftOut => None,
-                        Some(value) if field.keeps(value) => Some(value.clone()),
-                        found => field.parse(found, zone),
+                        Some(value) if field.keeps(&value) => Some(value),
+                        found => field.parse(found.as_ref(), zone),
                     }
                 }),
             };
@@ -224,9 +274,9 @@ impl Plan {
         changed.clear();
         for origin in &self.origins {
             let Origin::Parsed { field, position: Some(at) } = *origin else { continue };
-            let Some((field, value)) = fields.get(field).zip(record.value_at(at)) else { continue };
-            if !field.keeps(value) {
-                match field.parse(Some(value), zone) {
+            let Some((field, value)) = fields.get(field).zip(record.cell_at(at).to_value()) else { continue };
+            if !field.keeps(&value) {
+                match field.parse(Some(&value), zone) {
                     Some(parsed) => changed.push((at, parsed)),
                     None => return Err(record),
                 }

@@ -2,6 +2,7 @@
 //!
 //! Owns names, types and places. Never does I/O and never keeps a record.
 
+mod columns;
 mod dates;
 mod field;
 mod kind;
@@ -21,7 +22,7 @@ pub use reader::{ReadAnswer, ServerGroup, ServerItems, WriteAnswer};
 pub use validate::{Pattern, Rule, Violation};
 pub use zone::Zone;
 
-use crate::{Error, ErrorKind, Path, Record, Result, Value};
+use crate::{Error, ErrorKind, Path, Record, Result, Value, json::Hint};
 use std::{fmt, sync::Arc};
 
 /// A place in an answer: a path, or a function of the answer.
@@ -196,6 +197,22 @@ impl Schema {
     /// The zone of dates without one.
     pub fn zone(&self) -> &Zone {
         &self.zone
+    }
+
+    /// Where the rows of an answer are and which of their texts are instants; none where a function of the program's looks
+    /// at the answer, or may.
+    pub(crate) fn hint(&self) -> Option<Hint> {
+        let named = |place: Option<&Accessor>| place.is_none_or(|place| matches!(place.0, Place::Path(_)));
+        let functions = [&self.total, &self.errors, &self.aggregates].into_iter().any(|place| !named(place.as_ref()));
+        if functions || self.parse.is_some() {
+            return None;
+        }
+        let path = match &self.data {
+            None => Vec::new(),
+            Some(Accessor(Place::Path(path))) => path.parts().to_vec(),
+            Some(Accessor(Place::Function(_))) => return None,
+        };
+        Some(Hint { path, dates: self.model.as_ref().map(Model::dates).unwrap_or_default() })
     }
 
     /// Tells what the clock says, for dates that leave out the day.

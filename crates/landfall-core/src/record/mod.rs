@@ -1,23 +1,46 @@
 //! Records: one JSON object with ordered members.
 //!
-//! Owns the layout (a shared list of member names, and rows of values in blocks) and hides it. Never knows a schema.
+//! Owns the layout (a shared list of member names, and rows in blocks: of values, or of columns) and hides it. Never knows
+//! a schema.
+
+mod build;
+mod cell;
+mod column;
+mod columns;
+mod rows;
+
+pub(crate) use build::Building;
+pub(crate) use cell::Cell;
+pub(crate) use column::{Codes, Column, Data, Texts, Whole, decimal};
+pub(crate) use columns::Columns;
+pub(crate) use rows::Rows;
 
 use crate::{Text, Value};
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 /// The member names of records that look alike, in order. Shared between them.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Shape {
     names: Vec<Text>,
+    /// The names as they usually stand in JSON text.
+    quoted: OnceLock<Vec<Box<[u8]>>>,
 }
 
 impl Shape {
     pub(crate) fn new(names: Vec<Text>) -> Self {
-        Self { names }
+        Self { names, quoted: OnceLock::new() }
     }
 
     pub(crate) fn names(&self) -> &[Text] {
         &self.names
+    }
+
+    /// The names between quotes, as they stand in JSON text that escapes nothing without need.
+    pub(crate) fn quoted(&self) -> &[Box<[u8]>] {
+        self.quoted.get_or_init(|| self.names.iter().map(|name| crate::json::quoted(name).into_bytes().into()).collect())
     }
 
     fn position(&self, name: &str) -> Option<usize> {
@@ -25,16 +48,21 @@ impl Shape {
     }
 }
 
-/// The values of records that look alike, one row after another.
+/// The values of records that look alike.
 #[derive(Debug)]
 struct Block {
     shape: Arc<Shape>,
-    values: Vec<Value>,
+    form: Form,
 }
 
-/// How many rows are put into one block, so that many rows cost few allocations and a row that is kept does not keep many
-/// others.
-pub(crate) const BLOCK: u32 = 64;
+/// How the rows of a block are kept.
+#[derive(Debug)]
+enum Form {
+    /// One row after another: few rows, and those that are changed.
+    Values(Vec<Value>),
+    /// Member by member: many rows that came together. Never changed.
+    Columns(Columns),
+}
 
 /// One JSON object: members keep their order, unknown members survive. Cloning is cheap (shared until changed).
 ///
@@ -59,12 +87,19 @@ impl Record {
 
     pub(crate) fn from_parts(shape: Arc<Shape>, values: Vec<Value>) -> Self {
         debug_assert_eq!(shape.names.len(), values.len());
-        Self { block: Arc::new(Block { shape, values }), row: 0 }
+        Self { block: Arc::new(Block { shape, form: Form::Values(values) }), row: 0 }
     }
 
     /// So many records of one shape from their values one row after another.
-    pub(crate) fn rows(shape: Arc<Shape>, values: Vec<Value>, rows: u32) -> impl Iterator<Item = Self> {
-        let block = Arc::new(Block { shape, values });
+    pub(crate) fn of_values(shape: Arc<Shape>, values: Vec<Value>, rows: u32) -> impl Iterator<Item = Self> {
+        let block = Arc::new(Block { shape, form: Form::Values(values) });
+        (0..rows).map(move |row| Self { block: Arc::clone(&block), row })
+    }
+
+    /// The records of some columns.
+    pub(crate) fn of_columns(shape: Arc<Shape>, columns: Columns) -> impl Iterator<Item = Self> {
+        let rows = columns.rows();
+        let block = Arc::new(Block { shape, form: Form::Columns(columns) });
         (0..rows).map(move |row| Self { block: Arc::clone(&block), row })
     }
 
@@ -72,11 +107,48 @@ impl Record {
         &self.block.shape
     }
 
-    /// The values in the order of the shape.
+    /// The columns of the block and the row in them, where the block has columns.
+    pub(crate) fn columns(&self) -> Option<(&Columns, usize)> {
+        match &self.block.form {
+            Form::Columns(columns) => Some((columns, self.at())),
+            Form::Values(_) => None,
+        }
+    }
+
+    fn at(&self) -> usize {
+        usize::try_from(self.row).unwrap_or(usize::MAX)
+    }
+
+    /// The values in the order of the shape. Of a row of columns they are made when first asked for, and kept: what goes
+    /// over many rows reads cells instead.
     pub(crate) fn values(&self) -> &[Value] {
-        let width = self.block.shape.names.len();
-        let start = usize::try_from(self.row).unwrap_or(usize::MAX).saturating_mul(width);
-        self.block.values.get(start..start + width).unwrap_or_default()
+        match &self.block.form {
+            Form::Values(values) => {
+                let width = self.block.shape.names.len();
+                let start = self.at().saturating_mul(width);
+                values.get(start..start + width).unwrap_or_default()
+            }
+            Form::Columns(columns) => columns.values(self.at()),
+        }
+    }
+
+    /// The value at a position of the shape, where it stands.
+    pub(crate) fn cell_at(&self, position: usize) -> Cell<'_> {
+        match &self.block.form {
+            Form::Values(_) => Cell::from(self.values().get(position)),
+            Form::Columns(columns) => columns.cell(position, self.at()),
+        }
+    }
+
+    /// The member of this name, where it stands.
+    pub(crate) fn cell(&self, name: &str) -> Cell<'_> {
+        self.position(name).map_or(Cell::Absent, |position| self.cell_at(position))
+    }
+
+    /// The members in order, where they stand.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (&str, Cell<'_>)> {
+        let names = self.block.shape.names.iter().map(Text::as_str);
+        names.enumerate().map(|(position, name)| (name, self.cell_at(position)))
     }
 
     /// The value at a position of the shape.
@@ -85,13 +157,30 @@ impl Record {
     }
 
     /// Shape and values for changing: a row of its own, copied first where it is shared.
-    fn own(&mut self) -> &mut Block {
-        let alone = self.row == 0 && self.block.values.len() == self.block.shape.names.len();
+    fn own(&mut self) -> Option<(&mut Arc<Shape>, &mut Vec<Value>)> {
+        let alone = match &self.block.form {
+            Form::Values(values) => self.row == 0 && values.len() == self.block.shape.names.len(),
+            Form::Columns(_) => false,
+        };
         if !alone || Arc::strong_count(&self.block) > 1 {
-            let block = Block { shape: Arc::clone(&self.block.shape), values: self.values().to_vec() };
-            *self = Self { block: Arc::new(block), row: 0 };
+            let values = match &self.block.form {
+                Form::Values(_) => self.values().to_vec(),
+                Form::Columns(columns) => columns.copied(self.at()),
+            };
+            *self = Self::from_parts(Arc::clone(&self.block.shape), values);
         }
-        Arc::make_mut(&mut self.block)
+        match Arc::get_mut(&mut self.block)? {
+            Block { shape, form: Form::Values(values) } => Some((shape, values)),
+            Block { form: Form::Columns(_), .. } => None,
+        }
+    }
+
+    /// Puts other columns under records that are all rows of one block of columns.
+    pub(crate) fn change_columns(records: &mut [Self], shape: Arc<Shape>, columns: Columns) {
+        let block = Arc::new(Block { shape, form: Form::Columns(columns) });
+        for record in records {
+            *record = Self { block: Arc::clone(&block), row: record.row };
+        }
     }
 
     /// Changes the values of records that are rows of one block where they stand, each with its values, if nobody else
@@ -109,20 +198,28 @@ impl Record {
         let empty = Self::new();
         let mut block = Arc::clone(&first.block);
         records.fill(empty);
-        let unshared = Arc::get_mut(&mut block);
-        let done = unshared.is_some();
-        if let Some(block) = unshared {
+        let done = if let Some(Block { form: Form::Values(all), .. }) = Arc::get_mut(&mut block) {
             for row in &rows {
                 let start = usize::try_from(*row).unwrap_or(usize::MAX).saturating_mul(width);
-                if let Some(values) = block.values.get_mut(start..start + width) {
+                if let Some(values) = all.get_mut(start..start + width) {
                     change(values);
                 }
             }
-        }
+            true
+        } else {
+            false
+        };
         for (record, row) in records.iter_mut().zip(rows) {
             *record = Self { block: Arc::clone(&block), row };
         }
         done
+    }
+
+    /// Whether this is the row behind the other one in one block of columns.
+    pub(crate) fn follows(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.block, &other.block)
+            && self.row == other.row.wrapping_add(1)
+            && matches!(self.block.form, Form::Columns(_))
     }
 
     /// Whether both are rows of one block.
@@ -132,7 +229,7 @@ impl Record {
 
     /// The values in the order of the shape; copied first where they are shared.
     pub(crate) fn values_mut(&mut self) -> &mut [Value] {
-        &mut self.own().values
+        self.own().map(|(_, values)| values.as_mut_slice()).unwrap_or_default()
     }
 
     /// The position of a member, to be reused for records of the same [`Shape`].
@@ -159,28 +256,32 @@ impl Record {
     pub fn set(&mut self, name: impl AsRef<str>, value: impl Into<Value>) -> Option<Value> {
         let name = name.as_ref();
         let position = self.position(name);
-        let block = self.own();
-        if let Some(slot) = position.and_then(|position| block.values.get_mut(position)) {
+        let (shape, values) = self.own()?;
+        if let Some(slot) = position.and_then(|position| values.get_mut(position)) {
             return Some(std::mem::replace(slot, value.into()));
         }
         // A shape that nobody shares grows in place; a shared one is copied.
-        Arc::make_mut(&mut block.shape).names.push(Text::from(name));
-        block.values.push(value.into());
+        let shape = Arc::make_mut(shape);
+        shape.quoted.take();
+        shape.names.push(Text::from(name));
+        values.push(value.into());
         None
     }
 
     /// Removes a member; the others keep their order. Gives its value.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
         let position = self.position(name)?;
-        let block = self.own();
-        Arc::make_mut(&mut block.shape).names.remove(position);
-        Some(block.values.remove(position))
+        let (shape, values) = self.own()?;
+        let shape = Arc::make_mut(shape);
+        shape.quoted.take();
+        shape.names.remove(position);
+        Some(values.remove(position))
     }
 
     /// A mutable member.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
         let position = self.position(name)?;
-        self.own().values.get_mut(position)
+        self.own().and_then(|(_, values)| values.get_mut(position))
     }
 
     /// The number of members.
@@ -238,15 +339,9 @@ impl Default for Record {
     }
 }
 
-impl Clone for Block {
-    fn clone(&self) -> Self {
-        Self { shape: Arc::clone(&self.shape), values: self.values.clone() }
-    }
-}
-
 impl Clone for Shape {
     fn clone(&self) -> Self {
-        Self { names: self.names.clone() }
+        Self::new(self.names.clone())
     }
 }
 
@@ -254,7 +349,12 @@ impl Clone for Shape {
 impl PartialEq for Record {
     fn eq(&self, other: &Self) -> bool {
         self.same(other)
-            || self.len() == other.len() && self.iter().all(|(name, value)| other.get(name).is_some_and(|v| v == value))
+            || self.len() == other.len()
+                && if Arc::ptr_eq(self.shape(), other.shape()) {
+                    (0..self.len()).all(|position| self.cell_at(position).same(other.cell_at(position)))
+                } else {
+                    self.cells().all(|(name, cell)| other.position(name).is_some_and(|at| other.cell_at(at).same(cell)))
+                }
     }
 }
 

@@ -1,12 +1,20 @@
 //! JSON text to and from values: records that look alike share their member names while a text is read.
 //!
-//! Owns both directions. Never changes a value: dates stay text until a schema parses them.
+//! Owns both directions. Never changes a value: dates stay text until a schema parses them, or says where they are.
+
+mod number;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use parse::Hint;
 
 use crate::{
     Error, ErrorKind, Number, Record, Result, Text, Value,
     number::Exact,
-    record::{BLOCK, Shape},
+    record::{Cell, Rows, Shape},
 };
+use parse::Parser;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
@@ -38,6 +46,11 @@ fn write<T: Serialize + ?Sized>(value: &T) -> String {
 
 pub(crate) fn to_string(value: &Value) -> String {
     write(value)
+}
+
+/// A text as it stands in JSON, between quotes.
+pub(crate) fn quoted(text: &str) -> String {
+    write(text)
 }
 
 pub(crate) fn record_to_string(record: &Record) -> String {
@@ -78,10 +91,23 @@ impl Serialize for Value {
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.len()))?;
-        for (name, value) in self.iter() {
-            map.serialize_entry(name, value)?;
+        for (name, cell) in self.cells() {
+            map.serialize_entry(name, &cell)?;
         }
         map.end()
+    }
+}
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Absent | Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Number(value) => value.serialize(serializer),
+            Self::Text(value) => serializer.serialize_str(value),
+            Self::Date(millis) => serializer.collect_str(&crate::Date::from_millis(*millis)),
+            Self::Other(value) => value.serialize(serializer),
+        }
     }
 }
 
@@ -110,52 +136,20 @@ impl Shapes {
         self.0.truncate(REMEMBERED);
         shape
     }
+
+    fn starting_with(&self, name: &Text) -> Option<Arc<Shape>> {
+        self.0.iter().find(|shape| shape.names().first() == Some(name)).map(Arc::clone)
+    }
 }
 
-/// Rows of a list on their way into blocks, and what came before them.
+struct ValueSeed<'a>(&'a mut Shapes, Option<&'a mut Taken>);
+
+/// The rows of a list, and whether the last element was one of them.
 #[derive(Default)]
-struct Open {
-    items: Vec<Value>,
-    shape: Option<Arc<Shape>>,
-    values: Vec<Value>,
-    rows: u32,
-    /// The last element went into the block.
+struct Taken {
+    rows: Rows,
     taken: bool,
 }
-
-impl Open {
-    /// Closes the block under way.
-    fn close(&mut self) {
-        let rows = std::mem::take(&mut self.rows);
-        let mut values = std::mem::take(&mut self.values);
-        if let (Some(shape), true) = (&self.shape, rows > 0) {
-            if rows == BLOCK {
-                // More of the same are to be expected.
-                self.values = Vec::with_capacity(values.len());
-            } else {
-                values.shrink_to_fit();
-            }
-            self.items.extend(Record::rows(Arc::clone(shape), values, rows).map(Value::Object));
-        }
-    }
-
-    /// The values from `start` on are a row of this shape.
-    fn row(&mut self, start: usize, shape: Arc<Shape>) {
-        if !self.shape.as_ref().is_some_and(|known| Arc::ptr_eq(known, &shape)) {
-            let row = self.values.split_off(start.min(self.values.len()));
-            self.close();
-            self.values = row;
-            self.shape = Some(shape);
-        }
-        self.rows += 1;
-        self.taken = true;
-        if self.rows == BLOCK {
-            self.close();
-        }
-    }
-}
-
-struct ValueSeed<'a>(&'a mut Shapes, Option<&'a mut Open>);
 
 impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = Value;
@@ -198,26 +192,22 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         Ok(Value::from(value))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut open = Open::default();
+        let mut open = Taken::default();
         while let Some(item) = seq.next_element_seed(ValueSeed(self.0, Some(&mut open)))? {
             if !std::mem::take(&mut open.taken) {
-                open.close();
-                open.items.push(item);
+                open.rows.push_other(item);
             }
         }
-        open.close();
-        Ok(Value::from(open.items))
+        Ok(Value::from(open.rows.finish()))
     }
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
-        let Some(open) = self.1 else {
-            let mut values = Vec::new();
-            let shape = visit_members(self.0, None, &mut values, map)?;
-            return Ok(Value::Object(Record::from_parts(shape, values)));
-        };
-        let start = open.values.len();
-        let shape = visit_members(self.0, open.shape.as_ref(), &mut open.values, map)?;
-        open.row(start, shape);
-        // The row itself is in the block.
+        let mut values = Vec::new();
+        let usual = self.1.as_ref().and_then(|open| open.rows.shape());
+        let shape = visit_members(self.0, usual, &mut values, map)?;
+        let Some(open) = self.1 else { return Ok(Value::Object(Record::from_parts(shape, values))) };
+        // The row itself is on its way into a block.
+        open.rows.push(shape, values);
+        open.taken = true;
         Ok(Value::Null)
     }
 }
@@ -250,32 +240,29 @@ impl Visitor<'_> for NameSeed<'_> {
     }
 }
 
-/// Reads the members of one object to the end of `values`; gives their names. `usual`: the shape of the one before.
+/// Reads the members of one object into `values`; gives their names. `usual`: the shape of the one before.
 fn visit_members<'de, A: MapAccess<'de>>(
     shapes: &mut Shapes,
     usual: Option<&Arc<Shape>>,
     values: &mut Vec<Value>,
     mut map: A,
 ) -> Result<Arc<Shape>, A::Error> {
-    let start = values.len();
     let first = usual.and_then(|shape| shape.names().first());
     let (first, expected) = match map.next_key_seed(NameSeed(first))? {
         None => return Ok(shapes.keep(Vec::new())),
         Some(Name::Expected) => (None, usual.map(Arc::clone)),
         Some(Name::Other(first)) => {
-            let known = shapes.0.iter().find(|shape| shape.names().first() == Some(&first)).map(Arc::clone);
+            let known = shapes.starting_with(&first);
             (Some(first), known)
         }
     };
-    if start == 0 {
-        values.reserve_exact(expected.as_ref().map_or(4, |shape| shape.names().len()));
-    }
+    values.reserve_exact(expected.as_ref().map_or(4, |shape| shape.names().len()));
     // While the names follow the expected shape nothing is collected; from the first other name on, names are.
     let mut names: Option<Vec<Text>> = if expected.is_none() { Some(first.into_iter().collect()) } else { None };
     values.push(map.next_value_seed(ValueSeed(shapes, None))?);
     loop {
         let hint = match (&names, &expected) {
-            (None, Some(shape)) => shape.names().get(values.len() - start),
+            (None, Some(shape)) => shape.names().get(values.len()),
             _ => None,
         };
         let Some(name) = map.next_key_seed(NameSeed(hint))? else { break };
@@ -283,14 +270,14 @@ fn visit_members<'de, A: MapAccess<'de>>(
         match name {
             Name::Expected => values.push(value),
             Name::Other(name) => {
-                let count = values.len() - start;
+                let count = values.len();
                 let list = names.get_or_insert_with(|| {
                     let known = expected.as_ref().map_or(&[][..], |shape| shape.names());
                     known.get(..count).unwrap_or(known).to_vec()
                 });
                 // The last of several members of one name wins, in the place of the first.
                 if let Some(at) = list.iter().position(|known| *known == name) {
-                    if let Some(slot) = values.get_mut(start + at) {
+                    if let Some(slot) = values.get_mut(at) {
                         *slot = value;
                     }
                 } else {
@@ -300,7 +287,7 @@ fn visit_members<'de, A: MapAccess<'de>>(
             }
         }
     }
-    let count = values.len() - start;
+    let count = values.len();
     Ok(match (names, expected) {
         (None, Some(shape)) if shape.names().len() == count => shape,
         (None, Some(shape)) => shapes.keep(shape.names().get(..count).unwrap_or_default().to_vec()),
@@ -344,10 +331,19 @@ fn undecodable(source: serde_json::Error) -> Error {
         .caused_by(source)
 }
 
-/// Reads JSON bytes with a memory of shapes that may outlive the text.
-pub(crate) fn from_slice_shared(bytes: &[u8], shapes: &mut Shapes) -> Result<Value> {
+/// Reads JSON bytes; with a hint, some texts become instants at once.
+pub(crate) fn from_slice_hinted(bytes: &[u8], hint: Option<&Hint>) -> Result<Value> {
+    let mut shapes = Shapes::default();
+    match Parser::new(bytes, &mut shapes, hint).whole() {
+        Ok(value) => Ok(value),
+        Err(_stop) => from_slice_usual(bytes),
+    }
+}
+
+/// As [`from_slice`], by the usual reader.
+fn from_slice_usual(bytes: &[u8]) -> Result<Value> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = ValueSeed(shapes, None).deserialize(&mut deserializer).map_err(undecodable)?;
+    let value = ValueSeed(&mut Shapes::default(), None).deserialize(&mut deserializer).map_err(undecodable)?;
     deserializer.end().map_err(undecodable)?;
     Ok(value)
 }
@@ -356,29 +352,32 @@ pub(crate) fn from_slice_shared(bytes: &[u8], shapes: &mut Shapes) -> Result<Val
 #[derive(Default)]
 pub(crate) struct Objects {
     shapes: Shapes,
-    open: Open,
+    rows: Rows,
 }
 
 impl Objects {
+    /// With members whose texts are to become instants.
+    pub(crate) fn with_dates(dates: &[Text]) -> Self {
+        Self { rows: Rows::with_dates(dates), ..Self::default() }
+    }
+
     /// Reads one more.
     ///
     /// # Errors
-    /// `Undecodable` when the text is not a JSON object; what was read so far stays.
+    /// `Undecodable` when the text is not a JSON object; no more can be read then.
     pub(crate) fn read(&mut self, text: &str) -> Result<()> {
-        let mut deserializer = serde_json::Deserializer::from_slice(text.as_bytes());
-        ValueSeed(&mut self.shapes, Some(&mut self.open)).deserialize(&mut deserializer).map_err(undecodable)?;
-        deserializer.end().map_err(undecodable)?;
-        if std::mem::take(&mut self.open.taken) {
-            Ok(())
-        } else {
-            Err(Error::new(ErrorKind::Undecodable, "expected a JSON object"))
+        if Parser::new(text.as_bytes(), &mut self.shapes, None).whole_row(&mut self.rows).is_err() {
+            let Value::Object(record) = from_slice_usual(text.as_bytes())? else {
+                return Err(Error::new(ErrorKind::Undecodable, "expected a JSON object"));
+            };
+            self.rows.push(Arc::clone(record.shape()), record.values().to_vec());
         }
+        Ok(())
     }
 
     /// The objects in the order in which they were read.
-    pub(crate) fn finish(mut self) -> Vec<Record> {
-        self.open.close();
-        let objects = self.open.items.into_iter().filter_map(|item| match item {
+    pub(crate) fn finish(self) -> Vec<Record> {
+        let objects = self.rows.finish().into_iter().filter_map(|item| match item {
             Value::Object(record) => Some(record),
             _ => None,
         });
@@ -387,7 +386,7 @@ impl Objects {
 }
 
 pub(crate) fn from_slice(bytes: &[u8]) -> Result<Value> {
-    from_slice_shared(bytes, &mut Shapes::default())
+    from_slice_hinted(bytes, None)
 }
 
 pub(crate) fn from_str(text: &str) -> Result<Value> {

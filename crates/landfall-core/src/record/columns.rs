@@ -1,0 +1,58 @@
+//! Blocks of columns: rows of one shape that came together, and the values of those rows that somebody looked at.
+//!
+//! Owns the values that are made of cells. Never changes a column.
+
+use super::{Cell, Column};
+use crate::Value;
+use std::sync::{Arc, OnceLock};
+
+/// How many rows a block holds at most.
+pub(crate) const ROWS: u32 = 1024;
+
+/// So many rows share one list of values to be made.
+const GROUP: usize = 32;
+
+type Row = OnceLock<Box<[Value]>>;
+type Made = OnceLock<Box<[Row]>>;
+
+/// The columns of some rows, in the order of their shape.
+#[derive(Debug)]
+pub(crate) struct Columns {
+    columns: Box<[Arc<Column>]>,
+    rows: u32,
+    /// The values of rows that were looked at, in groups: nothing until the first look.
+    made: OnceLock<Box<[Made]>>,
+}
+
+impl Columns {
+    pub(crate) fn new(columns: Vec<Arc<Column>>, rows: u32) -> Self {
+        Self { columns: columns.into(), rows, made: OnceLock::new() }
+    }
+
+    pub(crate) fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    pub(crate) fn column(&self, position: usize) -> Option<&Arc<Column>> {
+        self.columns.get(position)
+    }
+
+    pub(crate) fn cell(&self, position: usize, row: usize) -> Cell<'_> {
+        self.columns.get(position).map_or(Cell::Absent, |column| column.cell(row))
+    }
+
+    /// The values of a row, as a list of their own.
+    pub(crate) fn copied(&self, row: usize) -> Vec<Value> {
+        self.columns.iter().map(|column| column.cell(row).to_value().unwrap_or_default()).collect()
+    }
+
+    /// The values of a row; made when first asked for.
+    pub(crate) fn values(&self, row: usize) -> &[Value] {
+        let rows = usize::try_from(self.rows).unwrap_or(0);
+        let groups = self.made.get_or_init(|| (0..rows.div_ceil(GROUP)).map(|_| OnceLock::new()).collect());
+        let Some(group) = groups.get(row / GROUP) else { return &[] };
+        let group = group.get_or_init(|| (0..GROUP).map(|_| OnceLock::new()).collect());
+        let Some(slot) = group.get(row % GROUP) else { return &[] };
+        slot.get_or_init(|| self.copied(row).into())
+    }
+}
