@@ -133,7 +133,8 @@ impl Engine {
             let by_group = query.group.iter().filter(|group| group.compare.is_none());
             let by_group = by_group.map(|group| Sort::new(group.field.clone(), group.dir));
             let sort = Query { sort: by_group.chain(query.sort.iter().cloned()).collect(), ..Query::default() };
-            if let View::Rows(positions) = crate::process(&self.table, &sort).view
+            let spans = self.table.spans();
+            if let View::Rows(positions) = crate::query::process_spans(self.table.source(&spans), &sort).view
                 && !positions.is_sorted()
             {
                 self.table.permute(&positions);
@@ -147,7 +148,8 @@ impl Engine {
             let processed = self.processed(&query);
             self.set_filter_total(processed.total, default_total);
             self.computed = Some(Computed { view: processed.view, failed: false });
-            self.gathered = self.gather(&self.table, &query);
+            let spans = self.table.spans();
+            self.gathered = self.gather(self.table.source(&spans), &query);
         }
     }
 
@@ -161,7 +163,10 @@ impl Engine {
         {
             return processed;
         }
-        let (processed, live) = crate::query::process_live(&self.table, query);
+        let (processed, live) = {
+            let spans = self.table.spans();
+            crate::query::process_live(self.table.source(&spans), query)
+        };
         self.live = live.map(|live| (version, live));
         processed
     }
@@ -179,7 +184,7 @@ impl Engine {
     }
 
     /// The aggregates over these rows (R7.62); what the server said where it aggregates.
-    fn gather(&self, rows: &dyn crate::Rows, query: &Query) -> Option<Record> {
+    fn gather(&self, rows: crate::query::Source<'_>, query: &Query) -> Option<Record> {
         if self.options.server_aggregates && !self.from_store {
             return self.gathered.clone();
         }
@@ -241,8 +246,10 @@ impl Engine {
             head
         });
         let heads = Heads(heads.collect());
-        let processed = crate::process(&heads, query);
-        let gathered = self.gather(&heads, query);
+        let spans = crate::query::spans(&heads);
+        let source = crate::query::Source { rows: &heads, spans: &spans };
+        let processed = crate::query::process_spans(source, query);
+        let gathered = self.gather(source, query);
         let shown = match &processed.view {
             View::Rows(places) => places
                 .iter()

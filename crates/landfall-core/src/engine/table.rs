@@ -2,8 +2,11 @@
 //!
 //! Owns order and identity of rows. Never knows whether a row is changed: that is the overlay's ([`super::change`]).
 
-use crate::Record;
-use std::{collections::HashMap, fmt};
+use crate::{
+    Record,
+    query::{Source, Span},
+};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 /// The identity of an item within its data source. Never reused, survives a restart while the item is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +41,8 @@ pub(crate) struct Table {
     renumbered: bool,
     /// Counts changes of rows and of their places.
     version: u64,
+    /// The runs of rows as a query walks over them, and the version that they are right for.
+    spans: Option<(u64, Arc<[Span]>)>,
 }
 
 impl Table {
@@ -73,6 +78,23 @@ impl Table {
     /// Another number than before when rows or their places have changed.
     pub(crate) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// The runs of rows, for queries over [`Source`].
+    pub(crate) fn spans(&mut self) -> Arc<[Span]> {
+        match &self.spans {
+            Some((version, spans)) if *version == self.version => Arc::clone(spans),
+            _ => {
+                let spans: Arc<[Span]> = crate::query::spans(self).into();
+                self.spans = Some((self.version, Arc::clone(&spans)));
+                spans
+            }
+        }
+    }
+
+    /// The rows with their runs.
+    pub(crate) fn source<'a>(&'a self, spans: &'a [Span]) -> Source<'a> {
+        Source { rows: self, spans }
     }
 
     pub(crate) fn rows(&self) -> &[Row] {

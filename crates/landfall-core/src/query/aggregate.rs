@@ -2,8 +2,10 @@
 
 use super::{
     collate,
+    gather::Gathered,
     field::FieldReader,
     sort::{entries, field_of},
+    span::{Run, Source, Span},
 };
 use crate::{Date, Error, ErrorKind, Number, Record, Result, Text, Value, record::Cell};
 use std::cmp::Ordering;
@@ -137,6 +139,54 @@ pub(crate) fn compute<'a>(rows: impl Iterator<Item = &'a Record>, aggregates: &[
     tally.finish()
 }
 
+/// Adds the rows of one span to tallies of the same aggregates: to the one that `into` says for each row, else to the first.
+pub(crate) fn add(tallies: &mut [Tally<'_>], source: Source<'_>, span: &Span, run: &Run<'_>, into: Option<&[u32]>) {
+    let at = |index: usize| {
+        into.map_or(0, |into| into.get(index).and_then(|number| usize::try_from(*number).ok()).unwrap_or(usize::MAX))
+    };
+    let Some((first, columns, row)) = span.columns() else {
+        for (index, position) in run.iter().enumerate() {
+            if let Some(tally) = tallies.get_mut(at(index)) {
+                tally.add(source.record(position));
+            }
+        }
+        return;
+    };
+    if into.is_none() {
+        if let Some(tally) = tallies.first_mut() {
+            tally.rows += run.len() as u64;
+        }
+    } else {
+        for index in 0..run.len() {
+            if let Some(tally) = tallies.get_mut(at(index)) {
+                tally.rows += 1;
+            }
+        }
+    }
+    let fields = tallies.first().map_or(0, |tally| tally.fields.len());
+    for field in 0..fields {
+        let Some(of_field) = tallies.first_mut().and_then(|tally| tally.fields.get_mut(field)) else { continue };
+        if !of_field.reads() {
+            continue;
+        }
+        let column = of_field.reader.member(first).map(|position| position.and_then(|position| columns.column(position)));
+        let offset = |position: u32| usize::try_from(position - span.start).unwrap_or(0);
+        if let Some(Some(column)) = &column
+            && let Some(mut gathered) = Gathered::all(tallies, field, column)
+        {
+            let rows = run.iter().map(|position| row + offset(position));
+            gathered.add(column, rows, at);
+            gathered.give(tallies, field);
+            continue;
+        }
+        for (index, position) in run.iter().enumerate() {
+            let Some(of_field) = tallies.get_mut(at(index)).and_then(|tally| tally.fields.get_mut(field)) else { continue };
+            let cell = of_field.reader.cell_behind(first, offset(position));
+            of_field.add_cell(cell);
+        }
+    }
+}
+
 /// What no rows amount to: 0 for each function asked of each field (C24).
 pub(crate) fn zeros(aggregates: &[Aggregate]) -> Record {
     collect(aggregates.iter().map(|aggregate| (aggregate, Some(Value::from(0)))))
@@ -154,6 +204,17 @@ fn collect<'a>(results: impl Iterator<Item = (&'a Aggregate, Option<Value>)>) ->
     out
 }
 
+/// What of a field is in doubles, as long as they are exact.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Doubles {
+    pub(crate) numbers: u32,
+    /// -0 before the first number, which changes none.
+    pub(crate) sum: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+    pub(crate) nulls: bool,
+}
+
 /// Functions under way: each row is taken once, each field of it is read once.
 pub(crate) struct Tally<'q> {
     aggregates: &'q [Aggregate],
@@ -161,6 +222,56 @@ pub(crate) struct Tally<'q> {
     places: Vec<usize>,
     fields: Vec<OfField>,
     rows: u64,
+}
+
+impl Tally<'_> {
+    /// What is gathered of a field, in doubles; `None` where these do not do.
+    pub(crate) fn doubles(&self, field: usize) -> Option<Doubles> {
+        let field = self.fields.get(field)?;
+        let end = |best: Best, none: f64| match best {
+            Best::None => Some(none),
+            Best::Number(number) => Some(number.as_f64()).filter(|number| number.abs() < EXACT),
+            Best::Date(_) => None,
+        };
+        let sum = field.sum.map_or(-0.0, Number::as_f64);
+        (sum.abs() < EXACT).then_some(())?;
+        let (least, most) = (end(field.least, f64::INFINITY)?, end(field.most, f64::NEG_INFINITY)?);
+        Some(Doubles { numbers: 0, sum, least, most, nulls: false })
+    }
+
+    /// Takes back what was gathered further in doubles.
+    pub(crate) fn take_doubles(&mut self, field: usize, doubles: Doubles) {
+        let Some(field) = self.fields.get_mut(field) else { return };
+        if doubles.numbers > 0 {
+            field.only_texts = false;
+            if field.sums {
+                field.numbers = field.numbers.saturating_add(doubles.numbers);
+                field.sum = Some(number(doubles.sum));
+            }
+            if field.smallest {
+                field.least = Best::Number(number(doubles.least));
+            }
+            if field.largest {
+                field.most = Best::Number(number(doubles.most));
+            }
+        }
+        if doubles.nulls {
+            if field.sums && field.sum.is_none() {
+                field.unsummed = Some(Value::Null);
+            }
+            if field.least.measure().is_none() && field.most.measure().is_none() {
+                field.unmeasured = Some(Value::Null);
+            }
+        }
+    }
+}
+
+/// Sums of doubles smaller than this, and of few numbers beside, are what the sums of whole numbers would be.
+const EXACT: f64 = 4_503_599_627_370_496.0;
+
+/// A number in the form that sums have.
+fn number(value: f64) -> Number {
+    Number::from(value).as_i64().map_or(Number::from(value), Number::from)
 }
 
 impl<'q> Tally<'q> {
@@ -284,8 +395,13 @@ impl OfField {
         }
     }
 
+    /// Whether the values are looked at at all.
+    fn reads(&self) -> bool {
+        self.sums || self.smallest || self.largest
+    }
+
     fn add(&mut self, record: &Record) {
-        if !(self.sums || self.smallest || self.largest) {
+        if !self.reads() {
             return;
         }
         let cell = self.reader.cell(record);

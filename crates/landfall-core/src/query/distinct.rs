@@ -4,14 +4,18 @@
 //! given up, and the caller goes the long way.
 
 use super::{
-    Rows, View, ViewGroup,
-    aggregate::Tally,
+    View, ViewGroup,
+    aggregate::{self, Tally},
     field::FieldReader,
     group::Group,
     matching::old_date,
     order::{self, By},
+    span::{Passing, Run, Source, Span},
 };
-use crate::{Record, record::Cell};
+use crate::{
+    Record,
+    record::{Cell, Codes, Column, Data},
+};
 use std::{
     cmp::Ordering,
     collections::HashMap,
@@ -61,6 +65,17 @@ const SMALL: usize = 1024;
 
 const NONE: u32 = u32::MAX;
 
+/// The codes of a column with few different values.
+fn narrow(column: &Column) -> Option<&[u8]> {
+    match column.data() {
+        Data::Whole(whole) | Data::Decimal(whole, _) | Data::Dates(whole) => match &whole.codes {
+            Codes::Narrow(codes) => Some(codes),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// The values met so far, numbered.
 struct Distinct<'a> {
     values: Vec<Cell<'a>>,
@@ -90,7 +105,7 @@ impl<'a> Distinct<'a> {
     }
 
     /// The number of a value; `None` when its group cannot be told by the value's bits.
-    fn number(&mut self, cell: Cell<'a>) -> Option<usize> {
+    fn number(&mut self, cell: Cell<'a>) -> Option<u32> {
         let next = u32::try_from(self.values.len()).ok()?;
         let slot = match cell {
             // Null and absent are two groups that sort alike.
@@ -152,7 +167,48 @@ impl<'a> Distinct<'a> {
         if self.numbers && (self.dates || self.texts) {
             return None;
         }
-        usize::try_from(*slot).ok()
+        Some(*slot)
+    }
+
+    /// The numbers of the values of these rows, one after the other.
+    fn number_all(
+        &mut self,
+        reader: &mut FieldReader,
+        source: Source<'a>,
+        span: &'a Span,
+        run: &Run<'_>,
+        numbers: &mut Vec<u32>,
+    ) -> Option<()> {
+        let Some((first, columns, row)) = span.columns() else {
+            for position in run.iter() {
+                numbers.push(self.number(reader.cell(source.record(position)))?);
+            }
+            return Some(());
+        };
+        let place = |position: u32| usize::try_from(position - span.start).unwrap_or(0);
+        let column = reader.member(first).and_then(|position| columns.column(position?));
+        let Some((column, codes)) = column.and_then(|column| Some((column, narrow(column)?))) else {
+            for position in run.iter() {
+                numbers.push(self.number(reader.cell_behind(first, place(position)))?);
+            }
+            return Some(());
+        };
+        // Few different values: each is asked about once, when it is met.
+        let mut known = [NONE; 256];
+        for position in run.iter() {
+            let row = row + place(position);
+            let number = if column.is_null(row) {
+                self.number(Cell::Null)?
+            } else {
+                let slot = known.get_mut(usize::from(codes.get(row).copied()?))?;
+                if *slot == NONE {
+                    *slot = self.number(column.cell(row))?;
+                }
+                *slot
+            };
+            numbers.push(number);
+        }
+        Some(())
     }
 
     /// The numbers of the values in ascending order; `None` when two of them sort alike.
@@ -168,54 +224,55 @@ impl<'a> Distinct<'a> {
     }
 }
 
-struct Bucket<'q> {
-    positions: Vec<u32>,
-    tally: Option<Tally<'q>>,
-}
-
-/// The groups of these rows, unpaged; `None` when they have to be found by sorting. `positions` come in data order.
-pub(crate) fn groups(rows: &dyn Rows, positions: &[u32], levels: &[Group], sorts: &[By<'_>]) -> Option<Vec<ViewGroup>> {
+/// The groups of these rows, unpaged; `None` when they have to be found by sorting.
+pub(crate) fn groups(
+    source: Source<'_>,
+    passing: &Passing,
+    levels: &[Group],
+    sorts: &[By<'_>],
+) -> Option<Vec<ViewGroup>> {
     let (level, inner) = levels.split_first()?;
     if level.compare.is_some() {
         return None;
     }
     let mut reader = FieldReader::new(&level.field);
-    let mut distinct = Distinct::new(positions.len() / 8 + 16);
-    let mut buckets: Vec<Bucket<'_>> = Vec::new();
+    let mut distinct = Distinct::new(passing.len() / 8 + 16);
+    let mut members: Vec<Vec<u32>> = Vec::new();
+    let mut tallies: Vec<Tally<'_>> = Vec::new();
     // Aggregates run over the rows of a group in their order: at once where that is the order in which they come.
     let at_once = inner.is_empty() && sorts.is_empty() && !level.aggregates.is_empty();
-    for position in positions {
-        let record = rows.record(order::at(*position));
-        let number = distinct.number(reader.cell(record))?;
-        if number == buckets.len() {
-            let tally = at_once.then(|| Tally::new(&level.aggregates));
-            buckets.push(Bucket { positions: Vec::new(), tally });
+    let mut numbers: Vec<u32> = Vec::new();
+    for (span, run) in source.runs(passing) {
+        numbers.clear();
+        distinct.number_all(&mut reader, source, span, &run, &mut numbers)?;
+        members.resize_with(distinct.values.len(), Vec::new);
+        for (position, number) in run.iter().zip(&numbers) {
+            members.get_mut(order::at(*number))?.push(position);
         }
-        let bucket = buckets.get_mut(number)?;
-        bucket.positions.push(*position);
-        if let Some(tally) = &mut bucket.tally {
-            tally.add(record);
+        if at_once {
+            tallies.resize_with(distinct.values.len(), || Tally::new(&level.aggregates));
+            aggregate::add(&mut tallies, source, span, &run, Some(&numbers));
         }
     }
     let mut order = distinct.in_order()?;
     if level.dir.apply(Ordering::Less) == Ordering::Greater {
         order.reverse();
     }
-    let mut out = Vec::with_capacity(buckets.len());
+    let mut tallies: Vec<Option<Tally<'_>>> = tallies.into_iter().map(Some).collect();
+    let mut out = Vec::with_capacity(members.len());
     for number in order {
-        let bucket = buckets.get_mut(number)?;
-        let positions = std::mem::take(&mut bucket.positions);
+        let positions = std::mem::take(members.get_mut(number)?);
         let items = if inner.is_empty() {
-            View::Rows(if sorts.is_empty() { positions } else { order::order(rows, &positions, sorts, None) })
+            View::Rows(order::order(source, Passing::Some(positions), sorts, None))
         } else {
-            View::Groups(groups(rows, &positions, inner, sorts)?)
+            View::Groups(groups(source, &Passing::Some(positions), inner, sorts)?)
         };
-        let aggregates = match bucket.tally.take() {
+        let aggregates = match tallies.get_mut(number).and_then(Option::take) {
             Some(tally) => tally.finish(),
             None if level.aggregates.is_empty() => Record::new(),
             None => {
                 let mut tally = Tally::new(&level.aggregates);
-                items.flat().into_iter().for_each(|position| tally.add(rows.record(order::at(position))));
+                items.flat().into_iter().for_each(|position| tally.add(source.record(position)));
                 tally.finish()
             }
         };

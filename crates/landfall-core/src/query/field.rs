@@ -47,6 +47,16 @@ impl FieldReader {
         record.cell_at(position).descend(&self.rest)
     }
 
+    /// As [`Self::cell`] of the row that many rows behind this one in its block of columns.
+    pub(crate) fn cell_behind<'a>(&mut self, first: &'a Record, offset: usize) -> Cell<'a> {
+        if self.item {
+            return Cell::Other(&ITEM);
+        }
+        let Some((columns, row)) = first.columns() else { return Cell::Absent };
+        let Some(position) = self.position(first) else { return Cell::Absent };
+        columns.cell(position, row + offset).descend(&self.rest)
+    }
+
     /// The position of the path's first member.
     fn position(&mut self, record: &Record) -> Option<usize> {
         let shape = record.shape();

@@ -1,13 +1,14 @@
 //! Group descriptors and groups of the view (R7.45-R7.53).
 
 use super::{
-    Rows, View, ViewGroup,
+    View, ViewGroup,
     aggregate::{self, Aggregate},
     field::FieldReader,
     js::text_to_number,
     matching::old_date,
     order::{self, By},
     sort::{Direction, entries, field_of},
+    span::{Passing, Source},
 };
 use crate::{Error, ErrorKind, Number, Record, Result, Text, Value, record::Cell};
 use std::{cmp::Ordering, collections::HashMap, fmt, sync::Arc};
@@ -142,7 +143,7 @@ pub(crate) enum Incoming {
 
 /// The groups of these records; `scope` is what their aggregates run over.
 pub(crate) fn groups(
-    rows: &dyn Rows,
+    source: Source<'_>,
     positions: &[u32],
     levels: &[Group],
     scope: &[u32],
@@ -153,18 +154,18 @@ pub(crate) fn groups(
     let positions = if incoming == Incoming::Sorted || level.skip_item_sorting {
         positions
     } else {
-        sorted = order::order(rows, positions, &[By { field: &level.field, dir: level.dir, compare: None }], None);
+        sorted = order::order(source, Passing::Some(positions.to_vec()), &[By { field: &level.field, dir: level.dir, compare: None }], None);
         &sorted
     };
     let aggregated = levels.iter().any(|level| !level.aggregates.is_empty());
-    let index = aggregated.then(|| Index::new(rows, scope, &level.field));
+    let index = aggregated.then(|| Index::new(source, scope, &level.field));
     let mut groups = Vec::new();
-    for (value, run) in runs(rows, positions, &level.field) {
+    for (value, run) in runs(source, positions, &level.field) {
         let members = index.as_ref().map(|index| index.members(value)).unwrap_or_default();
         let items = if inner.is_empty() {
             View::Rows(run.to_vec())
         } else {
-            View::Groups(self::groups(rows, run, inner, &members, incoming))
+            View::Groups(self::groups(source, run, inner, &members, incoming))
         };
         groups.push(ViewGroup {
             field: level.field.clone(),
@@ -173,7 +174,7 @@ pub(crate) fn groups(
             aggregates: if level.aggregates.is_empty() {
                 Record::new()
             } else {
-                aggregate::compute(members.iter().map(|position| rows.record(at(*position))), &level.aggregates)
+                aggregate::compute(members.iter().map(|position| source.record(*position)), &level.aggregates)
             },
             items,
         });
@@ -200,13 +201,13 @@ fn in_order(groups: Vec<ViewGroup>, compare: &GroupOrder, dir: Direction) -> Vec
 }
 
 /// Neighbours with equal values (R7.46).
-fn runs<'a>(rows: &'a dyn Rows, positions: &'a [u32], field: &str) -> Vec<(Cell<'a>, &'a [u32])> {
+fn runs<'a>(source: Source<'a>, positions: &'a [u32], field: &str) -> Vec<(Cell<'a>, &'a [u32])> {
     let mut reader = FieldReader::new(field);
     let mut runs = Vec::new();
     let mut start = 0;
     let mut known: Option<Cell<'a>> = None;
     for (end, position) in positions.iter().enumerate() {
-        let value = reader.cell(rows.record(at(*position)));
+        let value = reader.cell(source.record(*position));
         if let Some(value_before) = known {
             if !same_group(value_before, value) {
                 runs.push((value_before, positions.get(start..end).unwrap_or_default()));
@@ -278,11 +279,11 @@ impl Key {
 }
 
 impl Index {
-    fn new(rows: &dyn Rows, scope: &[u32], field: &str) -> Self {
+    fn new(source: Source<'_>, scope: &[u32], field: &str) -> Self {
         let mut reader = FieldReader::new(field);
         let mut by_key: HashMap<Key, Vec<u32>> = HashMap::new();
         for position in scope {
-            if let Some(key) = Key::of(reader.cell(rows.record(at(*position)))) {
+            if let Some(key) = Key::of(reader.cell(source.record(*position))) {
                 by_key.entry(key).or_default().push(*position);
             }
         }

@@ -4,7 +4,7 @@
 //! edited; where that does not do it says so, and the view is worked out anew.
 
 use super::{
-    Processed, Query, Rows, View, cut, filtered,
+    Processed, Query, Rows, Source, View, cut, filtered,
     matching::Matcher,
     order::{self, By, Comparer},
 };
@@ -26,25 +26,26 @@ pub(crate) struct Live {
 }
 
 /// Works a query out as [`super::process`] does, and keeps what is needed to follow edits, where that can be done.
-pub(crate) fn process(rows: &dyn Rows, query: &Query) -> (Processed, Option<Live>) {
+pub(crate) fn process(source: Source<'_>, query: &Query) -> (Processed, Option<Live>) {
     let own = query.sort.iter().any(|sort| sort.compare.is_some());
     if own || !query.group.is_empty() || query.filter.as_ref().is_some_and(super::Filter::asks) {
-        return (super::process(rows, query), None);
+        return (super::process_spans(source, query), None);
     }
     let end = query.skip.zip(query.take).map(|(skip, take)| skip.saturating_add(take));
     let wanted = end.map(|end| end.saturating_add(RESERVE));
     let (first, total) = if query.filter.is_none() && query.sort.is_empty() {
-        let count = wanted.unwrap_or(usize::MAX).min(rows.len());
-        ((0..u32::MAX).take(count).collect(), rows.len())
+        let count = wanted.unwrap_or(usize::MAX).min(source.len());
+        ((0..u32::MAX).take(count).collect(), source.len())
     } else {
-        let passing = filtered(rows, query.filter.as_ref(), query.locale.as_deref());
+        let passing = filtered(source, query.filter.as_ref(), query.locale.as_deref());
         let by: Vec<By<'_>> = query.sort.iter().map(By::sort).collect();
-        (order::order(rows, &passing, &by, wanted), passing.len())
+        let total = passing.len();
+        (order::order(source, passing, &by, wanted), total)
     };
-    let live = Live { query: query.clone(), first, total, len: rows.len() };
+    let live = Live { query: query.clone(), first, total, len: source.len() };
     match live.processed() {
         Some(processed) => (processed, Some(live)),
-        None => (super::process(rows, query), None),
+        None => (super::process_spans(source, query), None),
     }
 }
 

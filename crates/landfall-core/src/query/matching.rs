@@ -17,6 +17,8 @@ pub(crate) enum Matcher<'f> {
     Condition(Box<Test<'f>>),
     Group(Logic, Vec<Self>),
     Custom(&'f Predicate),
+    /// A filter in a form of the server's: nothing to be tested here.
+    Everything,
 }
 
 impl<'f> Matcher<'f> {
@@ -35,7 +37,7 @@ impl<'f> Matcher<'f> {
                 Self::Group(*logic, filters.iter().map(|filter| Self::new(filter, lower)).collect())
             }
             Node::Custom(passes) => Self::Custom(passes.as_ref()),
-            Node::Foreign(_) => Self::Custom(&|_| true),
+            Node::Foreign(_) => Self::Everything,
         }
     }
 
@@ -45,12 +47,13 @@ impl<'f> Matcher<'f> {
             Self::Group(Logic::And, parts) => parts.iter_mut().all(|part| part.passes(record)),
             Self::Group(Logic::Or, parts) => parts.iter_mut().any(|part| part.passes(record)),
             Self::Custom(passes) => passes(record),
+            Self::Everything => true,
         }
     }
 }
 
 /// The value of a condition, as the item's value is compared with it.
-enum Wanted<'f> {
+pub(crate) enum Wanted<'f> {
     /// Neither side is converted (R7.19, R7.23).
     Plain(Option<&'f Value>),
     /// Dates become milliseconds (R7.20, R7.22).
@@ -61,15 +64,15 @@ enum Wanted<'f> {
 
 /// One condition.
 pub(crate) struct Test<'f> {
-    reader: FieldReader,
-    operator: Operator,
-    wanted: Wanted<'f>,
+    pub(crate) reader: FieldReader,
+    pub(crate) operator: Operator,
+    pub(crate) wanted: Wanted<'f>,
     /// How the item's text is lower-cased; not at all when case matters.
     lower: Option<Lower>,
     /// The wanted value as text, for operators on texts.
-    needle: Finder<'static>,
+    pub(crate) needle: Finder<'static>,
     /// The wanted text is found without lower-casing the item's: it is ASCII, and case is ignored in the usual way.
-    searches_in_place: bool,
+    pub(crate) searches_in_place: bool,
     scratch: String,
 }
 

@@ -7,13 +7,17 @@ mod collate;
 mod distinct;
 mod field;
 mod filter;
+mod gather;
 mod group;
 mod js;
 mod live;
 mod matching;
 mod operator;
 mod order;
+mod scan;
+mod sieve;
 mod sort;
+mod span;
 #[cfg(test)]
 mod tests;
 
@@ -24,10 +28,13 @@ pub use operator::Operator;
 pub use sort::{Direction, RecordOrder, Sort};
 
 use crate::{Record, Text, Value};
+use aggregate::Tally;
 use group::Incoming;
 pub(crate) use live::{Live, process as process_live};
 use matching::Matcher;
 use order::By;
+use span::Passing;
+pub(crate) use span::{Source, Span, spans};
 
 /// What to show of some rows.
 #[derive(Clone, Debug, Default)]
@@ -113,18 +120,24 @@ pub trait Rows {
 ///
 /// Groups are sorted first, then the sort keys (R7.2); pages count rows, so that a group may be cut by a page (R7.6).
 pub fn process(rows: &dyn Rows, query: &Query) -> Processed {
-    let filtered = filtered(rows, query.filter.as_ref(), query.locale.as_deref());
+    process_spans(Source { rows, spans: &spans(rows) }, query)
+}
+
+/// [`process`] over rows whose runs are known.
+pub(crate) fn process_spans(source: Source<'_>, query: &Query) -> Processed {
+    let filtered = filtered(source, query.filter.as_ref(), query.locale.as_deref());
     let page = query.skip.zip(query.take);
-    let total = (query.filter.is_some() || page.is_some()).then_some(filtered.len());
+    let count = filtered.len();
+    let total = (query.filter.is_some() || page.is_some()).then_some(count);
     let own_order = query.group.iter().any(|group| group.compare.is_some());
     let sorts = query.sort.iter().map(By::sort);
     if own_order {
-        let sorted = order::order(rows, &filtered, &sorts.collect::<Vec<_>>(), None);
-        return in_own_order(rows, query, &sorted, page);
+        let sorted = order::order(source, filtered, &sorts.collect::<Vec<_>>(), None);
+        return in_own_order(source, query, &sorted, page);
     }
     if page.is_none() && !query.group.is_empty() {
         let sorts: Vec<By<'_>> = query.sort.iter().map(By::sort).collect();
-        if let Some(groups) = distinct::groups(rows, &filtered, &query.group, &sorts) {
+        if let Some(groups) = distinct::groups(source, &filtered, &query.group, &sorts) {
             return Processed { view: View::Groups(groups), total };
         }
     }
@@ -137,22 +150,25 @@ pub fn process(rows: &dyn Rows, query: &Query) -> Processed {
     // Aggregates of groups run over all rows, in their sorted order; else only the rows of the page need an order.
     let aggregated = query.group.iter().any(|group| !group.aggregates.is_empty());
     let end = page.filter(|_| !aggregated).map(|(skip, take)| skip.saturating_add(take));
-    let sorted = order::order(rows, &filtered, &by, end);
-    let shown = page.map_or(sorted.as_slice(), |page| cut(&sorted, page));
+    let sorted = order::order(source, filtered, &by, end);
     let view = if query.group.is_empty() {
-        View::Rows(shown.to_vec())
+        View::Rows(match page {
+            Some(page) => cut(&sorted, page).to_vec(),
+            None => sorted,
+        })
     } else {
-        View::Groups(group::groups(rows, shown, &query.group, &sorted, Incoming::Sorted))
+        let shown = page.map_or(sorted.as_slice(), |page| cut(&sorted, page));
+        View::Groups(group::groups(source, shown, &query.group, &sorted, Incoming::Sorted))
     };
     Processed { view, total }
 }
 
 /// Groups with an order of their own: paged in the order of the groups (R7.53).
-fn in_own_order(rows: &dyn Rows, query: &Query, sorted: &[u32], page: Option<(usize, usize)>) -> Processed {
-    let mut groups = group::groups(rows, sorted, &query.group, sorted, Incoming::Unsorted);
+fn in_own_order(source: Source<'_>, query: &Query, sorted: &[u32], page: Option<(usize, usize)>) -> Processed {
+    let mut groups = group::groups(source, sorted, &query.group, sorted, Incoming::Unsorted);
     if let Some(page) = page {
         let flat = View::Groups(groups).flat();
-        groups = group::groups(rows, cut(&flat, page), &query.group, sorted, Incoming::Sorted);
+        groups = group::groups(source, cut(&flat, page), &query.group, sorted, Incoming::Sorted);
     }
     Processed { view: View::Groups(groups), total: query.filter.as_ref().map(|_| sorted.len()) }
 }
@@ -163,15 +179,15 @@ fn cut(positions: &[u32], (skip, take): (usize, usize)) -> &[u32] {
     positions.get(start..end).unwrap_or_default()
 }
 
-fn filtered(rows: &dyn Rows, filter: Option<&Filter>, locale: Option<&str>) -> Vec<u32> {
-    let all = (0..u32::MAX).zip(0..rows.len());
-    match filter {
-        None => all.map(|(position, _)| position).collect(),
-        Some(filter) => {
-            let mut matcher = Matcher::whole(filter, locale);
-            all.filter(|(_, index)| matcher.passes(rows.record(*index))).map(|(position, _)| position).collect()
-        }
+fn filtered(source: Source<'_>, filter: Option<&Filter>, locale: Option<&str>) -> Passing {
+    let Some(filter) = filter else { return Passing::All(source.len()) };
+    let mut matcher = Matcher::whole(filter, locale);
+    if !filter.asks() {
+        return scan::passing(source, &mut matcher);
     }
+    // A function of the program's is asked about no row that the conditions before it have turned away.
+    let all = (0..u32::MAX).take(source.len());
+    Passing::Some(all.filter(|position| matcher.passes(source.record(*position))).collect())
 }
 
 /// Aggregates over all rows that pass the filter, `{field: {name: value}}`; 0 for each function when there are none
@@ -179,7 +195,8 @@ fn filtered(rows: &dyn Rows, filter: Option<&Filter>, locale: Option<&str>) -> V
 ///
 /// `locale`: as in [`Query`].
 pub fn aggregates(rows: &dyn Rows, filter: Option<&Filter>, locale: Option<&str>, aggregates: &[Aggregate]) -> Record {
-    some_aggregates(rows, filter, locale, aggregates).unwrap_or_else(|| aggregate::zeros(aggregates))
+    let source = Source { rows, spans: &spans(rows) };
+    some_aggregates(source, filter, locale, aggregates).unwrap_or_else(|| aggregate::zeros(aggregates))
 }
 
 /// What no rows amount to: 0 for each function asked of each field.
@@ -189,7 +206,7 @@ pub(crate) fn no_aggregates(aggregates: &[Aggregate]) -> Record {
 
 /// [`aggregates`], but nothing when no row passes or no function is asked for.
 pub(crate) fn some_aggregates(
-    rows: &dyn Rows,
+    source: Source<'_>,
     filter: Option<&Filter>,
     locale: Option<&str>,
     aggregates: &[Aggregate],
@@ -197,11 +214,13 @@ pub(crate) fn some_aggregates(
     if aggregates.is_empty() {
         return None;
     }
-    let mut matcher = filter.map(|filter| Matcher::whole(filter, locale));
-    let passing = (0..rows.len())
-        .map(|index| rows.record(index))
-        .filter(|record| matcher.as_mut().is_none_or(|matcher| matcher.passes(record)));
-    let mut passing = passing.peekable();
-    passing.peek()?;
-    Some(aggregate::compute(passing, aggregates))
+    let passing = filtered(source, filter, locale);
+    if passing.len() == 0 {
+        return None;
+    }
+    let mut tallies = vec![Tally::new(aggregates)];
+    for (span, run) in source.runs(&passing) {
+        aggregate::add(&mut tallies, source, span, &run, None);
+    }
+    tallies.pop().map(Tally::finish)
 }

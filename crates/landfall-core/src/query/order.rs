@@ -3,10 +3,11 @@
 //! Owns the order of values: total, so that the same records always come out the same (Q43). Stable.
 
 use super::{
-    Rows,
     collate::{self, TextKey},
     field::FieldReader,
+    sieve::Sieve,
     sort::{Direction, RecordOrder, Sort},
+    span::{Passing, Source},
 };
 use crate::{Number, Record, Text, record::Cell};
 use std::cmp::Ordering;
@@ -124,48 +125,67 @@ fn beyond(cell: Cell<'_>) -> bool {
 const TOP: usize = 256;
 
 /// The first positions in order, in one pass that keeps no more than these; `None` when that does not pay or does not do.
-fn top(rows: &dyn Rows, positions: &[u32], by: &[By<'_>], wanted: usize) -> Option<Vec<u32>> {
-    if wanted == 0 || wanted > TOP || wanted > positions.len() / 4 {
+fn top(source: Source<'_>, passing: &Passing, by: &[By<'_>], wanted: usize) -> Option<Vec<u32>> {
+    if wanted == 0 || wanted > TOP || wanted > passing.len() / 4 {
         return None;
     }
     let mut comparer = Comparer::new(by)?;
     let mut best: Vec<u32> = Vec::with_capacity(wanted + 1);
-    for position in positions {
-        let record = rows.record(at(*position));
-        // Of equal ones the earlier stays in front.
-        if best.len() == wanted
-            && let Some(last) = best.last()
-            && comparer.compare(record, rows.record(at(*last)))? != Ordering::Less
-        {
-            continue;
-        }
-        let (mut low, mut high) = (0, best.len());
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            let known = best.get(middle)?;
-            if comparer.compare(rows.record(at(*known)), record)? == Ordering::Greater {
-                high = middle;
-            } else {
-                low = middle + 1;
+    for (span, run) in source.runs(passing) {
+        // Rows behind the last one by their first field alone are passed over.
+        let mut sieve = Sieve::new(by.first(), span);
+        let mut sifts = false;
+        for position in run.iter() {
+            let record = source.record(position);
+            if best.len() == wanted {
+                if !sifts {
+                    sieve.set(source.record(best.last().copied()?));
+                    sifts = true;
+                }
+                if sieve.stops(position) {
+                    continue;
+                }
+                // Of equal ones the earlier stays in front.
+                let last = source.record(best.last().copied()?);
+                if comparer.compare(record, last)? != Ordering::Less {
+                    continue;
+                }
             }
+            let (mut low, mut high) = (0, best.len());
+            while low < high {
+                let middle = usize::midpoint(low, high);
+                let known = best.get(middle)?;
+                if comparer.compare(source.record(*known), record)? == Ordering::Greater {
+                    high = middle;
+                } else {
+                    low = middle + 1;
+                }
+            }
+            best.insert(low, position);
+            best.truncate(wanted);
+            sifts = false;
         }
-        best.insert(low, *position);
-        best.truncate(wanted);
     }
     Some(best)
 }
 
 /// The positions in order. With a limit only so many are put in order and given.
-pub(crate) fn order<'a>(rows: &'a dyn Rows, positions: &[u32], by: &[By<'a>], limit: Option<usize>) -> Vec<u32> {
-    let wanted = limit.unwrap_or(usize::MAX).min(positions.len());
+pub(crate) fn order<'a>(source: Source<'a>, passing: Passing, by: &[By<'a>], limit: Option<usize>) -> Vec<u32> {
+    let wanted = limit.unwrap_or(usize::MAX).min(passing.len());
     if by.is_empty() {
-        return positions.iter().take(wanted).copied().collect();
+        let mut positions = match passing {
+            Passing::All(_) => Passing::All(wanted).into_positions(),
+            Passing::Some(positions) => positions,
+        };
+        positions.truncate(wanted);
+        return positions;
     }
-    if let Some(top) = top(rows, positions, by, wanted) {
+    if let Some(top) = top(source, &passing, by, wanted) {
         return top;
     }
-    let columns: Vec<Column<'a>> = by.iter().map(|by| column(rows, positions, by)).collect();
-    let record = |index: u32| positions.get(at(index)).map(|position| rows.record(at(*position)));
+    let positions = &passing.into_positions();
+    let columns: Vec<Column<'a>> = by.iter().map(|by| column(source, positions, by)).collect();
+    let record = |index: u32| positions.get(at(index)).map(|position| source.record(*position));
     let compare = |a: u32, b: u32| {
         for column in &columns {
             let ordering = match column {
@@ -216,12 +236,12 @@ fn exact(columns: &[Column<'_>]) -> bool {
     })
 }
 
-fn column<'a>(rows: &'a dyn Rows, positions: &[u32], by: &By<'a>) -> Column<'a> {
+fn column<'a>(source: Source<'a>, positions: &[u32], by: &By<'a>) -> Column<'a> {
     if let Some(compare) = by.compare {
         return Column::Compare(compare, by.dir);
     }
     let mut reader = FieldReader::new(by.field);
-    let cells: Vec<Cell<'a>> = positions.iter().map(|position| reader.cell(rows.record(at(*position)))).collect();
+    let cells: Vec<Cell<'a>> = positions.iter().map(|position| reader.cell(source.record(*position))).collect();
     let ascii = cells.iter().all(|cell| if let Cell::Text(text) = cell { text.is_ascii() } else { true });
     Column::Keys(cells.into_iter().map(|cell| Key::of(cell, ascii)).collect(), by.dir)
 }

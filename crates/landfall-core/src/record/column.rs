@@ -209,8 +209,14 @@ impl Texts {
     }
 
     pub(crate) fn get(&self, row: usize) -> &str {
+        let (start, end) = self.range(row);
+        self.all.get(start..end).unwrap_or_default()
+    }
+
+    /// Where the text of a row stands.
+    pub(crate) fn range(&self, row: usize) -> (usize, usize) {
         let before = row.checked_sub(1);
-        let (start, end) = match &self.ends {
+        match &self.ends {
             Ends::Short(ends) => {
                 let at = |row: usize| ends.get(row).map_or(0, |end| usize::from(*end));
                 (before.map_or(0, at), at(row))
@@ -219,7 +225,6 @@ impl Texts {
                 let at = |row: usize| ends.get(row).and_then(|end| usize::try_from(*end).ok()).unwrap_or(0);
                 (before.map_or(0, at), at(row))
             }
-        };
-        self.all.get(start..end).unwrap_or_default()
+        }
     }
 }

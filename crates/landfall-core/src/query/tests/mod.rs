@@ -3,6 +3,7 @@
 mod aggregates;
 mod descriptors;
 mod filters;
+mod forms;
 mod groups;
 mod random;
 mod sorts;

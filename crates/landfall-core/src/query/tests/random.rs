@@ -3,10 +3,14 @@
 use super::{Table, rows};
 use crate::{
     Aggregate, Date, Direction, Filter, Group, Query, Record, Sort, Value, View, ViewGroup,
-    query::{aggregates, collate, process, process_live},
+    query::{Live, Processed, Source, aggregates, collate, process, process_live, spans},
 };
 use proptest::prelude::*;
 use std::cmp::Ordering;
+
+fn followed(table: &Table, query: &Query) -> (Processed, Option<Live>) {
+    process_live(Source { rows: table, spans: &spans(table) }, query)
+}
 
 fn value() -> impl Strategy<Value = Option<Value>> {
     prop_oneof![
@@ -187,7 +191,7 @@ proptest! {
         let mut table = table;
         let filter = filter.map(|(x, not)| if not { Filter::neq("a", x) } else { Filter::gte("a", x) });
         let query = Query { filter, sort, skip, take, ..Query::default() };
-        let (processed, live) = process_live(&table, &query);
+        let (processed, live) = followed(&table, &query);
         prop_assert_eq!(&processed, &process(&table, &query));
         let mut live = live.unwrap();
         for (at, field, value) in edits {
@@ -203,7 +207,7 @@ proptest! {
                 prop_assert_eq!(processed, process(&table, &query));
             } else {
                 // The reserve is used up.
-                let (processed, fresh) = process_live(&table, &query);
+                let (processed, fresh) = followed(&table, &query);
                 prop_assert_eq!(processed, process(&table, &query));
                 live = fresh.unwrap();
             }
