@@ -20,9 +20,9 @@ mod value;
 
 pub use date::Date;
 pub use engine::{
-    Action, ChangeInfo, ChangeOutcome, Decision, Decoder, Engine, Environment, Event, EventKind, Failure, Item, Offers, Options,
-    Pauses, Pending, Policy, QueryOptions, Settled, Shown, ShownGroup, Standing, Step, Steps, SyncReport, Theirs, Then,
-    Ticket, Try, Uid, Verdict, judge, settles,
+    Action, ChangeInfo, ChangeOutcome, Decision, Decoder, Engine, Environment, Event, EventKind, Failure, Item, Offers,
+    Options, Pauses, Pending, Policy, QueryOptions, Settled, Shown, ShownGroup, Standing, Step, Steps, SyncReport,
+    Theirs, Then, Ticket, Try, Uid, Verdict, judge, settles,
 };
 pub use error::{Applied, Error, ErrorKind, Result};
 pub use number::Number;

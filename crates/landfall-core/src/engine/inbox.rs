@@ -153,8 +153,9 @@ impl Engine {
     pub fn get(&mut self, id: &Value) -> Option<Item> {
         if self.options.schema.model().is_none() {
             // Without a model a member `id` is taken for the id (R9.29).
-            let same =
-                |record: &Record| record.cell("id").to_value().is_some_and(|own| !own.is_null() && own.to_text() == id.to_text());
+            let same = |record: &Record| {
+                record.cell("id").to_value().is_some_and(|own| !own.is_null() && own.to_text() == id.to_text())
+            };
             let row = self.table.rows().iter().find(|row| same(&row.record))?;
             return Some(Item { uid: row.uid, record: row.record.clone() });
         }

@@ -3,8 +3,14 @@
 //! Owns the quick way for texts as services write them. Whatever it does not read, the usual reader (`serde_json`) is asked
 //! about: it has the last word on what is JSON and says what is wrong with what is not.
 
-use super::{Shapes, number::{self, Read}};
-use crate::{Record, Text, Value, record::{Building, Rows, Shape}};
+use super::{
+    Shapes,
+    number::{self, Read},
+};
+use crate::{
+    Record, Text, Value,
+    record::{Building, Rows, Shape},
+};
 use std::sync::Arc;
 
 /// Not read here; perhaps no JSON.
@@ -279,7 +285,8 @@ impl<'a> Parser<'a> {
         let mut names: Option<Vec<Text>> = None;
         loop {
             self.next();
-            let known = expected.as_ref().filter(|_| names.is_none()).and_then(|shape| shape.quoted().get(values.len()));
+            let known =
+                expected.as_ref().filter(|_| names.is_none()).and_then(|shape| shape.quoted().get(values.len()));
             let other = if let Some(name) = known
                 && self.literal(name).is_ok()
             {
@@ -416,9 +423,9 @@ impl<'a> Parser<'a> {
     fn hex(&mut self) -> Parsed<u32> {
         let digits = self.bytes.get(self.at..self.at + 4).ok_or(Stop)?;
         self.at += 4;
-        digits.iter().try_fold(0, |sum, digit| {
-            char::from(*digit).to_digit(16).map(|digit| sum << 4 | digit).ok_or(Stop)
-        })
+        digits
+            .iter()
+            .try_fold(0, |sum, digit| char::from(*digit).to_digit(16).map(|digit| sum << 4 | digit).ok_or(Stop))
     }
 }
 

@@ -154,7 +154,12 @@ pub(crate) fn groups(
     let positions = if incoming == Incoming::Sorted || level.skip_item_sorting {
         positions
     } else {
-        sorted = order::order(source, Passing::Some(positions.to_vec()), &[By { field: &level.field, dir: level.dir, compare: None }], None);
+        sorted = order::order(
+            source,
+            Passing::Some(positions.to_vec()),
+            &[By { field: &level.field, dir: level.dir, compare: None }],
+            None,
+        );
         &sorted
     };
     let aggregated = levels.iter().any(|level| !level.aggregates.is_empty());

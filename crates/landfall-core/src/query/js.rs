@@ -53,9 +53,7 @@ pub(crate) fn strictly_equal(a: Cell<'_>, b: Cell<'_>) -> bool {
 /// `a == b`.
 pub(crate) fn loosely_equal(a: Cell<'_>, b: Cell<'_>) -> bool {
     match (a, b) {
-        (Cell::Absent | Cell::Null, _) | (_, Cell::Absent | Cell::Null) => {
-            a.is_missing() && b.is_missing()
-        }
+        (Cell::Absent | Cell::Null, _) | (_, Cell::Absent | Cell::Null) => a.is_missing() && b.is_missing(),
         // No two objects are the same. A date turns into a text that nobody writes into a filter.
         (Cell::Other(_), Cell::Other(_)) | (Cell::Date(_), _) | (_, Cell::Date(_)) => false,
         (Cell::Other(a), b) => loosely_equal(Cell::Text(&a.to_text()), b),

@@ -82,7 +82,9 @@ enum Column<'a> {
 /// The order of two values, without keys.
 pub(crate) fn compare_cells(a: Cell<'_>, b: Cell<'_>) -> Ordering {
     match (a, b) {
-        (Cell::Number(a), Cell::Number(b)) if !a.is_nan() && !b.is_nan() => a.partial_cmp(&b).unwrap_or(Ordering::Equal),
+        (Cell::Number(a), Cell::Number(b)) if !a.is_nan() && !b.is_nan() => {
+            a.partial_cmp(&b).unwrap_or(Ordering::Equal)
+        }
         (Cell::Text(a), Cell::Text(b)) => collate::compare(a, b),
         _ => Key::of(a, true).compare(&Key::of(b, true)),
     }

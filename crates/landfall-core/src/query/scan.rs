@@ -134,13 +134,7 @@ impl Test<'_> {
         }
     }
 
-    fn mark_whole<'c>(
-        &mut self,
-        whole: &Whole,
-        rows: &Range<usize>,
-        marks: &mut [u8],
-        cell: impl Fn(i64) -> Cell<'c>,
-    ) {
+    fn mark_whole<'c>(&mut self, whole: &Whole, rows: &Range<usize>, marks: &mut [u8], cell: impl Fn(i64) -> Cell<'c>) {
         if let Codes::Narrow(codes) = &whole.codes {
             // Few different values: each is asked about once, when it is met.
             const UNKNOWN: u8 = 2;

@@ -259,8 +259,7 @@ impl Building {
             Form::Mixed => Data::Mixed(std::mem::take(&mut self.mixed).into()),
         };
         let nulls = matches!(self.form, Form::Unknown | Form::Mixed) || self.nulls.is_empty();
-        let nulls =
-            (!nulls).then(|| bits(rows, self.nulls.iter().filter_map(|row| usize::try_from(*row).ok())));
+        let nulls = (!nulls).then(|| bits(rows, self.nulls.iter().filter_map(|row| usize::try_from(*row).ok())));
         self.clear();
         Column::new(data, nulls)
     }

@@ -40,7 +40,8 @@ impl Shape {
 
     /// The names between quotes, as they stand in JSON text that escapes nothing without need.
     pub(crate) fn quoted(&self) -> &[Box<[u8]>] {
-        self.quoted.get_or_init(|| self.names.iter().map(|name| crate::json::quoted(name).into_bytes().into()).collect())
+        self.quoted
+            .get_or_init(|| self.names.iter().map(|name| crate::json::quoted(name).into_bytes().into()).collect())
     }
 
     fn position(&self, name: &str) -> Option<usize> {

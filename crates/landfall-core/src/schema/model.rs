@@ -1,9 +1,6 @@
 //! The model: which fields records have, which of them is the id (reference 2).
 
-use super::{
-    FieldType,
-    field::Field, mapping::Mapper, validate::Violation, zone::Zone,
-};
+use super::{FieldType, field::Field, mapping::Mapper, validate::Violation, zone::Zone};
 use crate::{Date, Error, ErrorKind, Path, Record, Result, Text, Value};
 
 /// What records look like.
@@ -203,7 +200,10 @@ impl Model {
         let is_date = |field: &&Field| field.kind == FieldType::Date && !field.has_parser();
         let read = |field: &Field, name: &Text| field.source() == name || field.name == *name;
         let names = self.fields.iter().filter(is_date).map(Field::source);
-        names.filter(|name| self.fields.iter().filter(|field| read(field, name)).all(|field| is_date(&field))).cloned().collect()
+        names
+            .filter(|name| self.fields.iter().filter(|field| read(field, name)).all(|field| is_date(&field)))
+            .cloned()
+            .collect()
     }
 
     /// A mapper for many records: what it learns about one record serves those that look alike.

@@ -18,7 +18,8 @@ fn column() -> impl Strategy<Value = Vec<Value>> {
     let whole = (-5..5_i64).prop_map(Value::from);
     let short = (-9000..9000_i64).prop_map(Value::from);
     let word = (0..3_000_000_000_i64).prop_map(Value::from);
-    let wide = prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX), Just(9_007_199_254_740_993)].prop_map(Value::from);
+    let wide =
+        prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX), Just(9_007_199_254_740_993)].prop_map(Value::from);
     let cents = (-5000..5000_i32).prop_map(|n| Value::from(f64::from(n) / 100.0));
     let double = prop_oneof![any::<f64>().prop_filter("finite", |n| n.is_finite()), -3.0..3.0].prop_map(Value::from);
     let seconds = (0..200_000_i64).prop_map(|n| Date::from_millis(n * 1000).into());
