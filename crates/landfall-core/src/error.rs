@@ -34,6 +34,8 @@ pub enum ErrorKind {
     Rejected,
     /// The server holds another version, or another record answered.
     Conflict,
+    /// Whether the server has applied the change is unknown, and somebody has to decide.
+    InDoubt,
     /// The answer cannot be read as agreed.
     Undecodable,
     /// A configured limit (body size, depth, wait) was exceeded.
@@ -88,6 +90,7 @@ impl ErrorKind {
             Self::Status(code) => return Cow::Owned(format!("server status {code}")),
             Self::Rejected => "rejected by the server",
             Self::Conflict => "conflict",
+            Self::InDoubt => "outcome unknown",
             Self::Undecodable => "answer undecodable",
             Self::Limit => "limit exceeded",
             Self::Storage => "storage failed",

@@ -20,9 +20,9 @@ mod value;
 
 pub use date::Date;
 pub use engine::{
-    Action, ChangeInfo, ChangeOutcome, Decision, Decoder, Engine, Environment, Event, EventKind, Failure, Item, Offers,
-    Options, Pauses, Pending, Policy, QueryOptions, Settled, Shown, ShownGroup, Standing, Step, Steps, SyncReport,
-    Theirs, Then, Ticket, Try, Uid, Verdict, judge, settles,
+    Action, ChangeInfo, ChangeOutcome, Decision, Decoder, Doubt, Doubts, Engine, Environment, Event, EventKind,
+    Failure, Item, Offers, Options, Pauses, Pending, Policy, QueryOptions, Settled, Shown, ShownGroup, Standing, Step,
+    Steps, SyncReport, Theirs, Then, Ticket, Try, Uid, Verdict, judge, settles,
 };
 pub use error::{Applied, Error, ErrorKind, Result};
 pub use number::Number;
@@ -32,7 +32,7 @@ pub use query::{
     Sort, View, ViewGroup, aggregates, process,
 };
 pub use record::Record;
-pub use request::{Body, Operation, OutgoingRow, Reply, Request};
+pub use request::{Body, Found, LookUp, Operation, OutgoingRow, Reply, Request};
 pub use schema::{
     Accessor, Field, FieldType, Model, Pattern, ReadAnswer, Rule, Schema, ServerGroup, ServerItems, Violation,
     WriteAnswer, Zone,

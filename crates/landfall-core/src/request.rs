@@ -78,6 +78,46 @@ pub struct OutgoingRow {
     pub base: Option<Record>,
 }
 
+/// A change whose outcome is unknown, or that is in conflict: what does the server have?
+#[derive(Clone, Debug)]
+pub struct LookUp {
+    /// The change as it was sent.
+    pub row: OutgoingRow,
+    /// The server's name of the id field, if the model has one.
+    pub id_field: Option<Text>,
+    /// The server's name of the field that names a record before it has an id, where the data source was told of one.
+    pub natural_key: Option<Text>,
+    /// The idempotency key that it was sent with.
+    pub key: Option<Text>,
+}
+
+impl LookUp {
+    /// The id to look for: that of an update or a removal.
+    pub fn id(&self) -> Option<&Value> {
+        let usable = |id: &&Value| !id.is_null() && id.as_str() != Some("");
+        self.row.id.as_ref().filter(|_| self.row.kind != ChangeKind::Create).filter(usable)
+    }
+
+    /// The name and value to look for where there is no id yet.
+    pub fn name(&self) -> Option<(&Text, &Value)> {
+        let field = self.natural_key.as_ref()?;
+        let value = self.row.record.get(field).filter(|value| !value.is_null())?;
+        Some((field, value))
+    }
+}
+
+/// What a look-up found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Found {
+    /// This record, in the server's form.
+    Record(Record),
+    /// The server has no such record.
+    Missing,
+    /// It cannot be told.
+    #[default]
+    Unknown,
+}
+
 /// A request, independent of how it is spelled.
 #[derive(Clone, Debug)]
 pub struct Request {

@@ -9,8 +9,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use landfall_transport::{
-    Applied, Channel, Dialect, DialectTransport, Error, ErrorKind, Operation, Reply, Request, Result, Transport,
-    WireReply, WireRequest, answer, dialect::rest::Rest, origin, url::Url,
+    Applied, Channel, Dialect, DialectTransport, Error, ErrorKind, Found, LookUp, Operation, Reply, Request, Result,
+    Transport, WireReply, WireRequest, answer, dialect::rest::Rest, origin, url::Url,
 };
 use reqwest::{
     Method,
@@ -205,6 +205,10 @@ impl Channel for HttpChannel {
     fn base(&self) -> Option<&Url> {
         self.options.base.as_ref()
     }
+
+    fn sends_keys(&self) -> bool {
+        self.options.key_header.is_some()
+    }
 }
 
 /// Shows neither header values nor tokens.
@@ -268,5 +272,17 @@ impl Transport for HttpTransport {
 
     fn offers(&self, operation: Operation) -> bool {
         self.inner.offers(operation)
+    }
+
+    async fn look_up(&self, ask: LookUp) -> Result<Found> {
+        self.inner.look_up(ask).await
+    }
+
+    fn looks_up(&self) -> bool {
+        self.inner.looks_up()
+    }
+
+    fn sends_keys(&self) -> bool {
+        self.inner.sends_keys()
     }
 }

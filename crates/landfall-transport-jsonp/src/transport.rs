@@ -6,8 +6,8 @@ use crate::{JsonpConfig, error};
 use async_trait::async_trait;
 use landfall_core::{Record, Value};
 use landfall_transport::{
-    Channel, Dialect, DialectTransport, Operation, Reply, Request, Result, Surroundings, Transport, WireReply,
-    WireRequest,
+    Channel, Dialect, DialectTransport, Found, LookUp, Operation, Reply, Request, Result, Surroundings, Transport,
+    WireReply, WireRequest,
     dialect::kendo::{Kendo, Mapped, ParameterMap},
     form,
 };
@@ -39,6 +39,18 @@ impl Transport for JsonpTransport {
 
     fn offers(&self, operation: Operation) -> bool {
         self.inner.offers(operation)
+    }
+
+    async fn look_up(&self, ask: LookUp) -> Result<Found> {
+        self.inner.look_up(ask).await
+    }
+
+    fn looks_up(&self) -> bool {
+        self.inner.looks_up()
+    }
+
+    fn sends_keys(&self) -> bool {
+        self.inner.sends_keys()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the one table from status to error. Never knows a convention.
 
-use crate::{Applied, Body, DataType, Error, ErrorKind, Result, WireReply, WireRequest};
+use crate::{Applied, Body, DataType, Error, ErrorKind, Found, Result, WireReply, WireRequest};
 use landfall_core::{Date, Value};
 use std::{
     sync::Arc,
@@ -36,6 +36,8 @@ pub fn failure(sent: &WireRequest, reply: &WireReply) -> Error {
     if let Some(pause) = retry_after(reply) {
         error = error.retry_after_of(pause);
     }
+    let kept = reply.headers.iter().filter(|(name, _)| name != "set-cookie").cloned();
+    error = error.with_headers(kept);
     let said = reply.text();
     if !said.trim().is_empty() && !redirect {
         let value = Value::from_json(&said).unwrap_or_else(|_| said.chars().take(KEPT).collect::<String>().into());
@@ -94,6 +96,19 @@ pub fn decoded(sent: &WireRequest, bytes: &[u8]) -> Result<Value> {
     let text = std::str::from_utf8(bytes)
         .map_err(|source| undecodable(sent, "the body is not UTF-8 text").caused_by(source))?;
     Value::from_json(text).map_err(|source| undecodable(sent, "the body is not JSON").caused_by(source))
+}
+
+/// What an answer to a look-up says: a record, or a list that holds one or none. Anything else cannot be told.
+pub fn found(body: Option<Value>) -> Found {
+    match body {
+        Some(Value::Object(record)) => Found::Record(record),
+        Some(Value::Array(rows)) => match rows.as_slice() {
+            [] => Found::Missing,
+            [Value::Object(record)] => Found::Record(record.clone()),
+            _ => Found::Unknown,
+        },
+        _ => Found::Unknown,
+    }
 }
 
 /// Whether the answer is a success that has no body by its nature.

@@ -2,7 +2,7 @@
 //!
 //! Owns the memory and its bound. Never stores anything durably and never answers a write.
 
-use crate::{Operation, Reply, Request, Result, Transport};
+use crate::{Found, LookUp, Operation, Reply, Request, Result, Transport};
 use async_trait::async_trait;
 use std::{
     collections::{HashMap, VecDeque},
@@ -98,6 +98,18 @@ impl<T: Transport> Transport for Cached<T> {
 
     fn offers(&self, operation: Operation) -> bool {
         self.inner.offers(operation)
+    }
+
+    async fn look_up(&self, ask: LookUp) -> Result<Found> {
+        self.inner.look_up(ask).await
+    }
+
+    fn looks_up(&self) -> bool {
+        self.inner.looks_up()
+    }
+
+    fn sends_keys(&self) -> bool {
+        self.inner.sends_keys()
     }
 }
 

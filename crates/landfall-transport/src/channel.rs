@@ -26,6 +26,11 @@ pub trait Channel: Debug + Send + Sync + 'static {
 
     /// What relative URLs resolve against; its origin is "our own origin". `None`: URLs have to be absolute.
     fn base(&self) -> Option<&Url>;
+
+    /// Whether [`WireRequest::key`] travels with a write. Default: yes.
+    fn sends_keys(&self) -> bool {
+        true
+    }
 }
 
 macro_rules! forward {
@@ -38,6 +43,9 @@ macro_rules! forward {
             }
             fn base(&self) -> Option<&Url> {
                 (**self).base()
+            }
+            fn sends_keys(&self) -> bool {
+                (**self).sends_keys()
             }
         }
     )*};

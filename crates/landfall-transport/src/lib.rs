@@ -39,7 +39,9 @@ pub use channel::Channel;
 pub use dates::{Dates, Utc, Zone, local_iso};
 pub use dialect::{Dialect, Surroundings};
 pub use fns::{FnTransport, IntoReply, from_fns};
-pub use landfall_core::{Applied, Body, Error, ErrorKind, Operation, OutgoingRow, Reply, Request, Result, Text};
+pub use landfall_core::{
+    Applied, Body, Error, ErrorKind, Found, LookUp, Operation, OutgoingRow, Reply, Request, Result, Text,
+};
 pub use speaking::DialectTransport;
 pub use transport::Transport;
 pub use url;

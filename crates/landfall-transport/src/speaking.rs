@@ -3,7 +3,7 @@
 //! Owns the order of the steps (spell, send, judge, read) and catches panics of user code. Knows no convention.
 
 use crate::{
-    Channel, Dialect, ErrorKind, Operation, Reply, Request, Result, Surroundings, Transport, answer,
+    Channel, Dialect, ErrorKind, Found, LookUp, Operation, Reply, Request, Result, Surroundings, Transport, answer,
     caught::{Caught, caught},
 };
 use async_trait::async_trait;
@@ -75,5 +75,25 @@ impl<D: Dialect, C: Channel> Transport for DialectTransport<D, C> {
 
     fn offers(&self, operation: Operation) -> bool {
         self.dialect.offers(operation)
+    }
+
+    async fn look_up(&self, ask: LookUp) -> Result<Found> {
+        let spelled = {
+            let around = Surroundings::now(self.channel.base());
+            caught("spelling a request", || self.dialect.look_up(&ask, &around)).and_then(|spelled| spelled)
+        };
+        let Some(sent) = spelled.map_err(|error| error.during("look up"))? else { return Ok(Found::Unknown) };
+        let exchanged = Caught(self.channel.exchange(&sent)).await;
+        let reply = exchanged.and_then(|reply| reply).map_err(|error| error.during("look up"))?;
+        let read = caught("reading an answer", || self.dialect.found(&ask, &sent, reply)).and_then(|read| read);
+        read.map_err(|error| error.during("look up"))
+    }
+
+    fn looks_up(&self) -> bool {
+        self.dialect.looks_up()
+    }
+
+    fn sends_keys(&self) -> bool {
+        self.channel.sends_keys()
     }
 }

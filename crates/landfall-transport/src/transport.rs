@@ -1,7 +1,7 @@
 //! The transport contract. Owns the trait; sends nothing itself.
 
 use async_trait::async_trait;
-use landfall_core::{Operation, Reply, Request, Result};
+use landfall_core::{Found, LookUp, Operation, Reply, Request, Result};
 use std::{fmt::Debug, sync::Arc};
 
 /// Carries requests to a service and answers back.
@@ -26,6 +26,24 @@ pub trait Transport: Debug + Send + Sync + 'static {
 
     /// Whether the operation is configured. The engine asks before it sends anything of a sync.
     fn offers(&self, operation: Operation) -> bool;
+
+    /// Finds out what the service has of a changed record, without changing anything. Default: it cannot be told.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send): nothing was found out, and asking again later may help.
+    async fn look_up(&self, _ask: LookUp) -> Result<Found> {
+        Ok(Found::Unknown)
+    }
+
+    /// Whether [`look_up`](Self::look_up) may ever find something out. Default: no.
+    fn looks_up(&self) -> bool {
+        false
+    }
+
+    /// Whether the idempotency key of a write travels with it. Default: yes.
+    fn sends_keys(&self) -> bool {
+        true
+    }
 }
 
 macro_rules! forward {
@@ -38,6 +56,15 @@ macro_rules! forward {
             }
             fn offers(&self, operation: Operation) -> bool {
                 (**self).offers(operation)
+            }
+            async fn look_up(&self, ask: LookUp) -> Result<Found> {
+                (**self).look_up(ask).await
+            }
+            fn looks_up(&self) -> bool {
+                (**self).looks_up()
+            }
+            fn sends_keys(&self) -> bool {
+                (**self).sends_keys()
             }
         }
     )*};

@@ -7,15 +7,15 @@ use crate::{
     entry::{Row, to_record},
     local::LocalTransport,
     retry::Retries,
-    shared::Shared,
+    shared::{LookUpFn, Shared},
 };
 use landfall_core::{
-    Aggregate, Date, Engine, Environment, Error, ErrorKind, Filter, Group, Model, Offers, Operation, Options, Policy,
-    Record, Result, Schema, Sort, Text, Try, Value, Verdict,
+    Aggregate, Date, Doubt, Engine, Environment, Error, ErrorKind, Filter, Found, Group, LookUp, Model, Offers,
+    Operation, Options, Policy, Record, Result, Schema, Sort, Text, Try, Value, Verdict,
 };
 use landfall_storage::Storage;
 use landfall_transport::Transport;
-use std::{marker::PhantomData, sync::Arc, time::Duration};
+use std::{future::Future, marker::PhantomData, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::mpsc};
 
 enum Place {
@@ -36,6 +36,7 @@ enum Place {
 /// | [`page_size`](Self::page_size), [`sort`](Self::sort), [`filter`](Self::filter), [`group`](Self::group), [`aggregate`](Self::aggregate) | none |
 /// | [`max_in_flight`](Self::max_in_flight) | 6 requests |
 /// | [`retries`](Self::retries), [`retry_in_background`](Self::retry_in_background) | 0, off |
+/// | [`honours_idempotency_keys`](Self::honours_idempotency_keys), [`when_in_doubt`](Self::when_in_doubt) | yes, repeat |
 /// | [`failure_policy`](Self::failure_policy) | the table of [`judge`](crate::judge) |
 #[must_use = "a builder does nothing until build() is called"]
 pub struct Builder<T = Record> {
@@ -48,6 +49,8 @@ pub struct Builder<T = Record> {
     connectivity: Option<Connectivity>,
     offline_on_failure: bool,
     retries: Retries,
+    honours_keys: Option<bool>,
+    look_up: Option<LookUpFn>,
     problem: Option<Error>,
     marker: PhantomData<fn() -> T>,
 }
@@ -70,6 +73,8 @@ impl<T: Row> Builder<T> {
             connectivity: None,
             offline_on_failure: false,
             retries: Retries::default(),
+            honours_keys: None,
+            look_up: None,
             problem: None,
             marker: PhantomData,
         }
@@ -324,6 +329,44 @@ impl<T: Row> Builder<T> {
         self
     }
 
+    /// Whether the service honours idempotency keys: repeated with its key, a request is applied once and answered as the
+    /// first time. Where it does not, a change whose outcome is unknown is [looked up](Self::look_up) before it is sent
+    /// again, and no request that may have been applied is repeated within a call. Default: yes, as far as the transport
+    /// sends keys.
+    pub fn honours_idempotency_keys(mut self, on: bool) -> Self {
+        self.honours_keys = Some(on);
+        self
+    }
+
+    /// Finds out what the service has of a changed record: by its id ([`LookUp::id`]), by its natural key
+    /// ([`LookUp::name`]), by the idempotency key, or in whatever way the service offers. Used for changes in doubt where
+    /// keys are not [honoured](Self::honours_idempotency_keys), and for conflicts whose refusal does not show the other
+    /// side. Default: what the transport can do; the dialects `Rest` and `OData` ask by id, and by natural key where they
+    /// can filter.
+    ///
+    /// ```
+    /// # use landfall::{DataSource, Found};
+    /// let builder = DataSource::builder().honours_idempotency_keys(false).look_up(async |ask| {
+    ///     // Ask the service here; `Found::Missing` says that it has no such record.
+    ///     Ok(if ask.name().is_some() { Found::Missing } else { Found::Unknown })
+    /// });
+    /// # drop(builder);
+    /// ```
+    pub fn look_up<F, Fut>(mut self, look_up: F) -> Self
+    where
+        F: Fn(LookUp) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Found>> + Send + 'static,
+    {
+        self.look_up = Some(LookUpFn(Arc::new(move |ask| Box::pin(look_up(ask)))));
+        self
+    }
+
+    /// What happens to a change in doubt where nobody can tell whether it was applied. Default: it is repeated.
+    pub fn when_in_doubt(mut self, doubt: Doubt) -> Self {
+        self.options.doubts.otherwise = doubt;
+        self
+    }
+
     /// The clock for default dates. Default: the system's.
     pub fn clock(mut self, now: impl Fn() -> Date + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(now));
@@ -383,6 +426,10 @@ impl<T: Row> Builder<T> {
             options.inline = true;
             Arc::new(LocalTransport::new(self.rows))
         };
+        options.doubts.honours_keys = self.honours_keys.unwrap_or_else(|| transport.sends_keys());
+        options.doubts.looks_up = self.look_up.is_some() || transport.looks_up();
+        let mut retries = self.retries;
+        retries.repeats = options.doubts.honours_keys;
         options.offers = Offers::from_fn(|operation: Operation| transport.offers(operation));
         let clock = self.clock.unwrap_or_else(|| Arc::new(now));
         // Pauses go by the runtime's clock, which is never set.
@@ -393,7 +440,7 @@ impl<T: Row> Builder<T> {
             // Known before the first request; nobody waits for it.
             drop(engine.set_online(0, false));
         }
-        let shared = Arc::new(Shared::new(engine, transport, storage, self.offline_on_failure, self.retries));
+        let shared = Arc::new(Shared::new(engine, transport, storage, self.offline_on_failure, retries, self.look_up));
         let (sender, inbox) = mpsc::unbounded_channel();
         let task = Driver::new(Arc::clone(&shared), inbox).run();
         drop(handle.spawn(task));

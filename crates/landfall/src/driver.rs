@@ -10,7 +10,8 @@ use crate::{
 };
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use landfall_core::{
-    Applied, Delta, Error, ErrorKind, Reply, Request, Result, Settled, Step, Steps, StoredState, Then, Value,
+    Applied, Delta, Error, ErrorKind, Found, LookUp, Reply, Request, Result, Settled, Step, Steps, StoredState, Then,
+    Value,
 };
 use std::{
     collections::VecDeque,
@@ -22,7 +23,13 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-type Flight = Pin<Box<dyn Future<Output = (u64, Result<Reply>)> + Send>>;
+type Flight = Pin<Box<dyn Future<Output = (u64, Landed)> + Send>>;
+
+/// What came back.
+enum Landed {
+    Reply(Result<Reply>),
+    Found(Result<Found>),
+}
 
 enum StoreCall {
     Load(Then),
@@ -40,7 +47,7 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     inbox: mpsc::UnboundedReceiver<Work>,
     steps: Steps,
-    answers: VecDeque<(u64, Result<Reply>)>,
+    answers: VecDeque<(u64, Landed)>,
     flights: FuturesUnordered<Flight>,
     calls: VecDeque<StoreCall>,
     running: Option<Pin<Box<dyn Future<Output = Stored> + Send>>>,
@@ -134,6 +141,7 @@ impl Driver {
                 match self.shared.perform_one(step) {
                     Done::More(more) => self.prepend(more),
                     Done::Wait(Step::Send(id, request)) => self.send(id, request).await,
+                    Done::Wait(Step::LookUp(id, ask)) => self.look_up(id, *ask),
                     Done::Wait(Step::Load(then)) => self.calls.push_back(StoreCall::Load(then)),
                     Done::Wait(Step::Commit(delta, then)) => self.calls.push_back(StoreCall::Commit(delta, then)),
                     Done::Nothing | Done::Wait(_) => {}
@@ -163,35 +171,58 @@ impl Driver {
             });
             // Decoded while the engine is not locked.
             let decoder = shared.engine().decoder(id);
-            (id, reply.and_then(|reply| decoder.decode(reply)))
+            (id, Landed::Reply(reply.and_then(|reply| decoder.decode(reply))))
         });
         match futures_util::poll!(&mut flight) {
-            std::task::Poll::Ready((id, Err(error))) => {
-                let steps = self.fed(id, Err(error));
+            std::task::Poll::Ready((id, failed @ Landed::Reply(Err(_)))) => {
+                let steps = self.fed(id, failed);
                 self.prepend(steps);
             }
-            std::task::Poll::Ready((id, reply)) => self.answers.push_back((id, reply)),
+            std::task::Poll::Ready((id, landed)) => self.answers.push_back((id, landed)),
             std::task::Poll::Pending => self.flights.push(flight),
         }
     }
 
-    fn answered(&mut self, id: u64, reply: Result<Reply>) {
-        self.answers.push_back((id, reply));
+    /// Finds out what the service has: the program's own way, else the transport's.
+    fn look_up(&mut self, id: u64, ask: LookUp) {
+        let shared = Arc::clone(&self.shared);
+        self.flights.push(Box::pin(async move {
+            let asking = async {
+                match &shared.look_up {
+                    Some(own) => (own.0)(ask).await,
+                    None => shared.transport.look_up(ask).await,
+                }
+            };
+            let found = AssertUnwindSafe(asking).catch_unwind().await;
+            let panicked = |_| Err(Error::new(ErrorKind::Callback, "the look-up panicked"));
+            (id, Landed::Found(found.unwrap_or_else(panicked)))
+        }));
+    }
+
+    fn answered(&mut self, id: u64, landed: Landed) {
+        self.answers.push_back((id, landed));
         // Whatever is ready by now is taken and committed together.
-        while let Some(Some((id, reply))) = self.flights.next().now_or_never() {
-            self.answers.push_back((id, reply));
+        while let Some(Some((id, landed))) = self.flights.next().now_or_never() {
+            self.answers.push_back((id, landed));
         }
     }
 
-    fn take_answer(&mut self, id: u64, reply: Result<Reply>) {
-        let steps = self.fed(id, reply);
+    fn take_answer(&mut self, id: u64, landed: Landed) {
+        let steps = self.fed(id, landed);
         self.steps.extend(steps);
     }
 
-    fn fed(&self, id: u64, reply: Result<Reply>) -> Steps {
-        let no_network = matches!(&reply, Err(error) if error.is_no_network());
+    fn fed(&self, id: u64, landed: Landed) -> Steps {
+        let error = match &landed {
+            Landed::Reply(reply) => reply.as_ref().err(),
+            Landed::Found(found) => found.as_ref().err(),
+        };
+        let no_network = error.is_some_and(Error::is_no_network);
         let mut engine = self.shared.engine();
-        let mut steps = engine.answered(id, reply);
+        let mut steps = match landed {
+            Landed::Reply(reply) => engine.answered(id, reply),
+            Landed::Found(found) => engine.looked_up(id, found),
+        };
         if no_network && self.shared.offline_on_failure.load(Ordering::Relaxed) && engine.is_online() {
             steps.extend(engine.set_online(0, false));
         }

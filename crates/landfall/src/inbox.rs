@@ -33,7 +33,8 @@ use landfall_core::{Decision, Error, ErrorKind, Pending, Record, SyncReport, Uid
 /// # Ok(()) }
 /// ```
 impl<T> DataSource<T> {
-    /// The changes that wait for a decision: refused for good, or in conflict.
+    /// The changes that wait for a decision: refused for good, in conflict, and in doubt where
+    /// [`when_in_doubt`](crate::Builder::when_in_doubt) says to ask.
     pub fn inbox(&self) -> Vec<Pending> {
         self.engine().inbox()
     }

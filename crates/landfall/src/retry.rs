@@ -14,11 +14,13 @@ pub(crate) struct Retries {
     pub(crate) more: u32,
     pub(crate) backoff: Duration,
     pub(crate) max_retry_after: Duration,
+    /// The service honours keys: a write that may have been applied can be repeated.
+    pub(crate) repeats: bool,
 }
 
 impl Default for Retries {
     fn default() -> Self {
-        Self { more: 0, backoff: Duration::from_millis(500), max_retry_after: Duration::from_secs(30) }
+        Self { more: 0, backoff: Duration::from_millis(500), max_retry_after: Duration::from_secs(30), repeats: true }
     }
 }
 
@@ -67,7 +69,7 @@ where
         doubt |= write && error.may_have_been_applied();
         let pause = retries.pause(&error, doubt, done, crate::builder::random());
         let last = |error: Error| if doubt && !settled(&error) { error.applied(Applied::Maybe) } else { error };
-        let Some(pause) = pause else { return Err(last(error)) };
+        let Some(pause) = pause.filter(|_| retries.repeats || !doubt) else { return Err(last(error)) };
         tokio::time::sleep(pause).await;
         if !may_go_on(shared, write) {
             return Err(last(error));
@@ -114,7 +116,12 @@ mod tests {
 
     #[test]
     fn pauses_grow_are_jittered_and_respect_retry_after() {
-        let retries = Retries { more: 40, backoff: Duration::from_millis(50), max_retry_after: Duration::from_secs(2) };
+        let retries = Retries {
+            more: 40,
+            backoff: Duration::from_millis(50),
+            max_retry_after: Duration::from_secs(2),
+            ..Retries::default()
+        };
         for (done, ceiling) in [(0, 50), (1, 100), (2, 200), (5, 1600), (39, 30_000)] {
             for random in [0, 1, u64::MAX / 3, u64::MAX] {
                 let pause = retries.pause(&status(503), false, done, random).unwrap();

@@ -3,11 +3,13 @@
 //! Performs the engine's steps outside every lock. Never awaits: what waits is handed to the driver.
 
 use crate::{events::Handlers, retry::Retries};
-use landfall_core::{Engine, Error, ErrorKind, Result, Settled, Step, Steps, Then, Ticket};
+use landfall_core::{Engine, Error, ErrorKind, Found, LookUp, Result, Settled, Step, Steps, Then, Ticket};
 use landfall_storage::Storage;
 use landfall_transport::Transport;
 use std::{
     collections::HashMap,
+    future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -26,6 +28,18 @@ pub(crate) enum Work {
     Export(oneshot::Sender<Result<landfall_core::Value>>),
 }
 
+type Finding = Pin<Box<dyn Future<Output = Result<Found>> + Send>>;
+
+/// A look-up of the program's own.
+#[derive(Clone)]
+pub(crate) struct LookUpFn(pub(crate) Arc<dyn Fn(LookUp) -> Finding + Send + Sync>);
+
+impl std::fmt::Debug for LookUpFn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LookUpFn(..)")
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     engine: Mutex<Engine>,
@@ -36,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) storage: Option<(Arc<dyn Storage>, String)>,
     pub(crate) offline_on_failure: AtomicBool,
     pub(crate) retries: Retries,
+    pub(crate) look_up: Option<LookUpFn>,
 }
 
 impl Shared {
@@ -45,6 +60,7 @@ impl Shared {
         storage: Option<(Arc<dyn Storage>, String)>,
         offline_on_failure: bool,
         retries: Retries,
+        look_up: Option<LookUpFn>,
     ) -> Self {
         Self {
             engine: Mutex::new(engine),
@@ -55,6 +71,7 @@ impl Shared {
             storage,
             offline_on_failure: AtomicBool::new(offline_on_failure),
             retries,
+            look_up,
         }
     }
 

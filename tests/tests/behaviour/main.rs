@@ -17,6 +17,7 @@ mod help;
 mod holds;
 mod hooks;
 mod inbox;
+mod lookups;
 mod models;
 mod parts;
 mod queries;

@@ -219,6 +219,8 @@ impl Engine {
             place: 0,
             // The try is counted in the commit before it, so that a crash does not forget it.
             attempts: accepted.attempts.saturating_add(1),
+            asked: 0,
+            unknown: false,
             counted: true,
             failure: None,
         });

@@ -57,6 +57,7 @@ impl Engine {
         let mut event = Event::new(EventKind::Error);
         event.error = Some(error);
         let mut steps = Steps::from([Step::Emit(end), Step::Emit(event)]);
+        steps.extend(self.ask_for_theirs(&uids));
         steps.extend(self.store_answer(at, delta));
         steps
     }
@@ -109,7 +110,7 @@ impl Engine {
     }
 
     /// What the failure policy says of a failed try: for the change, and for the queue.
-    fn verdicts(&self, uid: Uid, kind: ChangeKind, error: &Error) -> (Verdict, Verdict) {
+    pub(super) fn verdicts(&self, uid: Uid, kind: ChangeKind, error: &Error) -> (Verdict, Verdict) {
         let sent = self.change(uid).and_then(|change| change.sent.as_ref());
         let attempts = sent.map_or(0, |sent| sent.attempts);
         let in_doubt = sent.is_some_and(|sent| sent.in_doubt);
@@ -135,10 +136,23 @@ impl Engine {
 
     /// One change failed: it stays, with its error.
     pub(super) fn fail(&mut self, uid: Uid, error: &Error, delta: &mut Delta) -> Option<ChangeOutcome> {
+        let kind = self.change(uid)?.sent.as_ref()?.kind;
+        let verdicts = self.verdicts(uid, kind, error);
+        self.fail_as(uid, error, verdicts, None, delta)
+    }
+
+    /// As [`fail`](Self::fail), with what it means for the change and for the queue, and what the server has where that is
+    /// known.
+    pub(super) fn fail_as(
+        &mut self,
+        uid: Uid,
+        error: &Error,
+        (verdict, of_queue): (Verdict, Verdict),
+        theirs: Option<Theirs>,
+        delta: &mut Delta,
+    ) -> Option<ChangeOutcome> {
         let storage = self.options.offline_storage;
         let shown = self.table.get(uid).map(|row| row.record.clone());
-        let kind = self.change(uid)?.sent.as_ref()?.kind;
-        let (verdict, of_queue) = self.verdicts(uid, kind, error);
         self.hold(of_queue, error);
         let mut sent = self.change_mut(uid)?.sent.take()?;
         if of_queue.holds() {
@@ -147,7 +161,7 @@ impl Engine {
         }
         let mut failure = self.failure(error, verdict, sent.attempts, &sent);
         if verdict == Verdict::Conflict {
-            failure.theirs = self.theirs_in(error, &sent);
+            failure.theirs = theirs.unwrap_or_else(|| self.theirs_in(error, &sent));
         }
         let change = self.change_mut(uid)?;
         let outcome = ChangeOutcome { uid, kind: sent.kind, record: sent.record.clone(), result: Err(error.clone()) };

@@ -134,6 +134,9 @@ pub(crate) struct Sent {
     /// Its place among them.
     pub(crate) place: u32,
     pub(crate) attempts: u32,
+    /// How often it was looked up in vain, and whether nobody could tell.
+    pub(crate) asked: u32,
+    pub(crate) unknown: bool,
     /// The try that is about to be made is counted already: the commit before it stored that.
     pub(crate) counted: bool,
     pub(crate) failure: Option<Failure>,

@@ -100,7 +100,7 @@ impl Engine {
                 // What travelled together waits together.
                 let random = sent.batch.map_or_else(|| self.env.random(), mixed);
                 let asked = error.retry_after().unwrap_or_default().min(pauses.longest_hold);
-                Some(self.back_off(attempts, random).max(asked))
+                Some(self.back_off(attempts.saturating_add(sent.asked), random).max(asked))
             }
             _ => None,
         };
@@ -137,7 +137,7 @@ impl Engine {
         match mode {
             Mode::Explicit => true,
             Mode::Only(only) => only == uid,
-            _ if standing == Standing::Quarantined => false,
+            _ if standing == Standing::Quarantined || self.asks(change) => false,
             Mode::Pending => true,
             Mode::Due => is_due(),
             // An edit takes what failed along, as in Kendo, where nobody else looks after that.
@@ -184,9 +184,9 @@ impl Engine {
             .values()
             .chain(gone)
             .filter(|change| change.sent.is_some() || change.accepted.is_some())
-            .filter(|change| {
-                change.sent.is_some()
-                    || change.accepted.as_ref().is_some_and(|own| own.standing != Standing::Quarantined)
+            .filter(|change| match (&change.sent, &change.accepted) {
+                (Some(_), _) => !self.asks(change),
+                (None, accepted) => accepted.as_ref().is_some_and(|own| own.standing != Standing::Quarantined),
             })
             .map(|change| change.failure().and_then(|failure| failure.due).unwrap_or_default())
             .min()?;

@@ -259,10 +259,16 @@ impl Engine {
         shown.chain(hidden).chain(stored).filter_map(|(uid, change)| pending(uid, change)).collect()
     }
 
-    /// The changes that wait for somebody's decision: refused for good, or in conflict.
+    /// The changes that wait for somebody's decision: refused for good, in conflict, or in doubt where nobody knows and
+    /// somebody is to be asked.
     pub fn inbox(&self) -> Vec<Pending> {
+        let asks = |uid| self.change(uid).is_some_and(|change| self.asks(change));
         let mut out = self.pending_changes();
-        out.retain(|pending| pending.standing == Standing::Quarantined);
+        out.retain(|pending| match pending.standing {
+            Standing::Quarantined => true,
+            Standing::InDoubt => asks(pending.uid),
+            _ => false,
+        });
         out
     }
 

@@ -64,6 +64,8 @@ pub struct Options {
     pub policy: super::policy::Policy,
     /// When changes that failed are sent again.
     pub pauses: Pauses,
+    /// How a change is settled whose outcome is unknown.
+    pub doubts: Doubts,
     /// Which operations the transport offers.
     pub offers: Offers,
 }
@@ -96,9 +98,39 @@ impl Default for Options {
             max_in_flight: 6,
             policy: super::policy::Policy::default(),
             pauses: Pauses::default(),
+            doubts: Doubts::default(),
             offers: Offers::all(),
         }
     }
+}
+
+/// How a change is settled whose outcome is unknown: by its key where the server honours keys, else by looking it up where
+/// that is possible, else as [`otherwise`](Self::otherwise) says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Doubts {
+    /// The server honours idempotency keys: a request that is repeated with its key is applied once. Default: yes.
+    pub honours_keys: bool,
+    /// [`Step::LookUp`](super::Step::LookUp) may find something out. Default: no.
+    pub looks_up: bool,
+    /// What happens where nobody knows. Default: repeat.
+    pub otherwise: Doubt,
+}
+
+impl Default for Doubts {
+    fn default() -> Self {
+        Self { honours_keys: true, looks_up: false, otherwise: Doubt::Repeat }
+    }
+}
+
+/// What happens to a change in doubt where nobody knows whether it was applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Doubt {
+    /// It is repeated, and may be applied twice.
+    #[default]
+    Repeat,
+    /// It waits in the inbox until somebody decides.
+    Ask,
 }
 
 /// When changes that failed are sent again.

@@ -391,6 +391,8 @@ impl Engine {
                 batch: entry.get("batch").and_then(Value::as_number).and_then(crate::Number::as_u64),
                 place: count(entry.get("place")),
                 attempts: count(entry.get("attempts")),
+                asked: 0,
+                unknown: false,
                 counted: false,
                 failure: entry.get("error").and_then(|error| self.failure_in(error)),
             });

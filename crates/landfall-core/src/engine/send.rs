@@ -75,6 +75,11 @@ impl Engine {
             return Steps::new();
         }
         let Some(parcel) = run.queue.pop_front() else { return self.try_finish() };
+        let mode = run.mode;
+        let parcel = match self.without_doubt(parcel, mode) {
+            Ok(parcel) => parcel,
+            Err(steps) => return steps,
+        };
         let id = self.next_number();
         let request = match self.request(&parcel) {
             Ok(request) => request,
@@ -132,7 +137,7 @@ impl Engine {
         self.not_tried(uids, outcomes, delta)
     }
 
-    fn not_tried(&mut self, uids: Vec<Uid>, outcomes: Vec<ChangeOutcome>, delta: Delta) -> Steps {
+    pub(super) fn not_tried(&mut self, uids: Vec<Uid>, outcomes: Vec<ChangeOutcome>, delta: Delta) -> Steps {
         let id = self.next_number();
         let Some(run) = &mut self.sync else { return Steps::new() };
         let (state, operation) = (SlotState::Answered, Operation::Update);
@@ -142,7 +147,7 @@ impl Engine {
     }
 
     /// Takes a change back that was about to be sent: it stands as it stood, and no try is counted.
-    fn put_back(&mut self, uid: Uid, error: &Error, delta: &mut Delta) -> Option<ChangeOutcome> {
+    pub(super) fn put_back(&mut self, uid: Uid, error: &Error, delta: &mut Delta) -> Option<ChangeOutcome> {
         if !self.options.offline_storage {
             return self.fail(uid, error, delta);
         }

@@ -43,6 +43,9 @@ pub enum Step {
     /// Send a request. Poll it once before the next step is performed; feed the outcome to
     /// [`super::Engine::answered`]: a failure that is ready at once before the next step, an answer later.
     Send(u64, Request),
+    /// Find out what the server has, and feed that to [`super::Engine::looked_up`]. Only where
+    /// [`Doubts::looks_up`](super::Doubts::looks_up) says that it is possible.
+    LookUp(u64, Box<crate::LookUp>),
     /// Settle a promise.
     Settle(Ticket, Result<Settled>),
 }

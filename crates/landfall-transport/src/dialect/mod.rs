@@ -6,7 +6,7 @@ pub mod kendo;
 pub mod odata;
 pub mod rest;
 
-use crate::{Operation, Reply, Request, Result, WireReply, WireRequest, answer};
+use crate::{Found, LookUp, Operation, Reply, Request, Result, WireReply, WireRequest, answer};
 use std::{
     fmt::Debug,
     hash::{BuildHasher, Hasher},
@@ -61,6 +61,36 @@ pub trait Dialect: Debug + Send + Sync + 'static {
         answer::failure(sent, reply)
     }
 
+    /// Spells the question what the service has of a changed record. `None`: the convention has no such question, or not
+    /// for this record. Default: none.
+    ///
+    /// # Errors
+    /// As [`request`](Self::request).
+    fn look_up(&self, _ask: &LookUp, _around: &Surroundings<'_>) -> Result<Option<WireRequest>> {
+        Ok(None)
+    }
+
+    /// Whether [`look_up`](Self::look_up) may ever spell something. Default: no.
+    fn looks_up(&self) -> bool {
+        false
+    }
+
+    /// Reads the answer to a look-up. The default takes 404 and 410 for "no such record" where it was asked for by its id,
+    /// and reads any success as an answer to a read: a record, or a list of one or none.
+    ///
+    /// # Errors
+    /// As [`answer`](Self::answer) and [`failure`](Self::failure).
+    fn found(&self, ask: &LookUp, sent: &WireRequest, reply: WireReply) -> Result<Found> {
+        let read = Request::read(landfall_core::Record::new());
+        if matches!(reply.status, 404 | 410) && ask.id().is_some() {
+            return Ok(Found::Missing);
+        }
+        if !reply.is_success() {
+            return Err(self.failure(&read, sent, &reply));
+        }
+        Ok(answer::found(self.answer(&read, sent, reply)?.body.decode()?))
+    }
+
     /// Checks the configuration, once, when a transport is built.
     ///
     /// # Errors
@@ -85,6 +115,15 @@ macro_rules! forward {
             }
             fn failure(&self, request: &Request, sent: &WireRequest, reply: &WireReply) -> crate::Error {
                 (**self).failure(request, sent, reply)
+            }
+            fn look_up(&self, ask: &LookUp, around: &Surroundings<'_>) -> Result<Option<WireRequest>> {
+                (**self).look_up(ask, around)
+            }
+            fn looks_up(&self) -> bool {
+                (**self).looks_up()
+            }
+            fn found(&self, ask: &LookUp, sent: &WireRequest, reply: WireReply) -> Result<Found> {
+                (**self).found(ask, sent, reply)
             }
             fn check(&self) -> Result<()> {
                 (**self).check()

@@ -11,7 +11,7 @@ pub use query::Version;
 
 use super::Dialect;
 use crate::{
-    DataType, Error, ErrorKind, Operation, OutgoingRow, Reply, Request, Result, Surroundings, Utc, WireReply,
+    DataType, Error, ErrorKind, LookUp, Operation, OutgoingRow, Reply, Request, Result, Surroundings, Utc, WireReply,
     WireRequest, Zone, answer, form,
 };
 use landfall_core::{Body, ChangeKind, Record, Text, Value};
@@ -269,6 +269,30 @@ impl Dialect for OData {
         Ok(Some(sent))
     }
 
+    /// By its key where it has one; else by a filter on the natural key.
+    fn look_up(&self, ask: &LookUp, around: &Surroundings<'_>) -> Result<Option<WireRequest>> {
+        let mut sent = if ask.id().is_some() {
+            let format = if self.version == Version::V2 { "?$format=json" } else { "" };
+            let url = format!("{}{format}", self.entity(&ask.row)?);
+            self.versioned(WireRequest::new(Operation::Read, "GET", url))
+        } else if let Some((field, value)) = ask.name() {
+            let term = [("field", Value::from(field)), ("operator", Value::from("eq")), ("value", value.clone())];
+            let filters = Value::array([Record::from(term).into()]);
+            let filter = Record::from([("logic", Value::from("and")), ("filters", filters)]);
+            let read = Request::read(Record::from([("filter", Value::from(filter))]));
+            let Some(sent) = self.request(&read, around)? else { return Ok(None) };
+            sent
+        } else {
+            return Ok(None);
+        };
+        sent.set_header("Cache-Control", "no-cache");
+        Ok(Some(sent))
+    }
+
+    fn looks_up(&self) -> bool {
+        true
+    }
+
     fn answer(&self, request: &Request, sent: &WireRequest, reply: WireReply) -> Result<Reply> {
         if request.operation == Operation::Submit {
             let held: Vec<(ChangeKind, usize)> = batch::ORDER
@@ -435,6 +459,38 @@ mod tests {
             ("odata/$batch", "odata/", "http://h/app/odata/"),
         ] {
             assert_eq!(from_batch(&base, batch, url).unwrap(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn look_ups() {
+        let base = Url::parse("http://h/app/").unwrap();
+        let around = Surroundings::new(Some(&base), 0, 7);
+        let ask = |kind, id: Value| LookUp {
+            row: OutgoingRow {
+                kind,
+                record: Record::from_json(r#"{"ID":7,"Name":"x"}"#).unwrap(),
+                id: Some(id),
+                changed: Vec::new(),
+                base: None,
+            },
+            id_field: Some("ID".into()),
+            natural_key: Some("Name".into()),
+            key: None,
+        };
+        for (dialect, kind, expected, empty) in [
+            (OData::v4("/P"), ChangeKind::Update, "/P(7)", r#"{"ID":7}"#),
+            (OData::v2("/P"), ChangeKind::Update, "/P(7)?$format=json", r#"{"d":{"ID":7}}"#),
+            (OData::v4("/P"), ChangeKind::Create, "/P?$count=true&$filter=Name%20eq%20'x'", r#"{"value":[]}"#),
+        ] {
+            let ask = ask(kind, 7.into());
+            let sent = dialect.look_up(&ask, &around).unwrap().unwrap();
+            assert_eq!(sent.url.replace('+', "%20"), expected);
+            let found = dialect.found(&ask, &sent, WireReply::new(200, empty)).unwrap();
+            match kind {
+                ChangeKind::Create => assert_eq!(found, crate::Found::Missing),
+                _ => assert!(matches!(found, crate::Found::Record(record) if record.get("ID").is_some())),
+            }
         }
     }
 }

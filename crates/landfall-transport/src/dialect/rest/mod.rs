@@ -16,8 +16,8 @@ pub use query::{Filtering, Paging, Sorting};
 
 use super::Dialect;
 use crate::{
-    DataType, Error, ErrorKind, Operation, OutgoingRow, Reply, Request, Result, Surroundings, WireReply, WireRequest,
-    answer, form,
+    DataType, Error, ErrorKind, LookUp, Operation, OutgoingRow, Reply, Request, Result, Surroundings, WireReply,
+    WireRequest, answer, form,
 };
 use landfall_core::{Body, Record, Text, Value};
 
@@ -332,6 +332,35 @@ impl Dialect for Rest {
         Ok(Reply { total, ..Reply::with_body(Body::Value(rows.unwrap_or(value))) })
     }
 
+    /// By its id where it has one; else by the natural key, where the service filters.
+    fn look_up(&self, ask: &LookUp, _around: &Surroundings<'_>) -> Result<Option<WireRequest>> {
+        let url = if ask.id().is_some() {
+            self.record_url(&ask.row, ask.id_field.as_ref())?
+        } else if let (Some((field, value)), true) = (ask.name(), self.filtering != Filtering::None) {
+            let filter = Record::from([
+                ("field", Value::from(field)),
+                ("operator", Value::from("eq")),
+                ("value", value.clone()),
+            ]);
+            let filter = Record::from([("logic", Value::from("and")), ("filters", Value::array([filter.into()]))]);
+            let params = Record::from([("filter", Value::from(filter))]);
+            query::appended(&self.collection, &query::pairs(&self.paging, &self.sorting, &self.filtering, &params)?)
+        } else {
+            return Ok(None);
+        };
+        let mut sent = WireRequest::new(Operation::Read, "GET", url);
+        sent.set_header("Accept", "application/json");
+        sent.set_header("Cache-Control", "no-cache");
+        for (name, value) in &self.read_headers {
+            sent.set_header(name, value);
+        }
+        Ok(Some(sent.expecting(DataType::Json)))
+    }
+
+    fn looks_up(&self) -> bool {
+        true
+    }
+
     fn check(&self) -> Result<()> {
         if self.collection.is_empty() {
             return Err(Error::new(ErrorKind::Config, "the collection's URL is empty"));
@@ -433,5 +462,48 @@ mod tests {
         let page = WireReply::new(200, r#"{"data":[1],"items":77}"#);
         assert_eq!(total(&Rest::json_server_v1("/p"), page), (Some(77), rows.clone()));
         assert_eq!(total(&Rest::json_server_v1("/p"), reply()), (None, rows));
+    }
+
+    #[test]
+    fn look_ups() {
+        let ask = |kind, id: Value, natural_key: Option<&str>| LookUp {
+            row: request(kind, r#"{"id":7,"name":"x y"}"#, id).rows.remove(0),
+            id_field: Some("id".into()),
+            natural_key: natural_key.map(Text::from),
+            key: None,
+        };
+        let around = Surroundings::new(None, 0, 0);
+        let spelled = |dialect: &Rest, ask: &LookUp| {
+            dialect.look_up(ask, &around).unwrap().map(|sent| format!("{} {}", sent.method, sent.url))
+        };
+        let (update, create) = (ChangeKind::Update, ChangeKind::Create);
+        for (dialect, kind, name, expected) in [
+            (Rest::new("/p"), update, None, Some("GET /p/7")),
+            (Rest::postgrest("/p"), ChangeKind::Destroy, None, Some("GET /p?id=eq.7")),
+            (Rest::new("/p"), create, Some("name"), None),
+            (Rest::json_server("/p"), create, None, None),
+            (Rest::json_server("/p"), create, Some("gone"), None),
+            (Rest::json_server("/p"), create, Some("name"), Some("GET /p?name=x%20y")),
+            (Rest::postgrest("/p"), create, Some("name"), Some("GET /p?name=eq.x%20y")),
+        ] {
+            let spelled = spelled(&dialect, &ask(kind, 7.into(), name)).map(|text| text.replace('+', "%20"));
+            assert_eq!(spelled.as_deref(), expected);
+        }
+        let found = |dialect: &Rest, kind, status, body: &str| {
+            let ask = ask(kind, 7.into(), Some("name"));
+            let sent = dialect.look_up(&ask, &around).unwrap().unwrap();
+            dialect.found(&ask, &sent, WireReply::new(status, body))
+        };
+        let record = || crate::Found::Record(Record::from_json(r#"{"id":7}"#).unwrap());
+        let (rest, listing) = (Rest::new("/p"), Rest::json_server_v1("/p"));
+        assert_eq!(found(&rest, update, 200, r#"{"id":7}"#).unwrap(), record());
+        assert_eq!(found(&rest, update, 404, "").unwrap(), crate::Found::Missing);
+        assert_eq!(found(&listing, create, 200, r#"{"data":[{"id":7}],"items":1}"#).unwrap(), record());
+        assert_eq!(found(&listing, create, 200, r#"{"data":[],"items":0}"#).unwrap(), crate::Found::Missing);
+        assert_eq!(found(&listing, create, 200, r#"{"data":[{},{}],"items":2}"#).unwrap(), crate::Found::Unknown);
+        // That there is no such collection says nothing of the record.
+        assert_eq!(*found(&listing, create, 404, "").unwrap_err().kind(), ErrorKind::Status(404));
+        assert_eq!(*found(&rest, update, 503, "").unwrap_err().kind(), ErrorKind::Status(503));
+        assert_eq!(*found(&rest, update, 200, "<html>").unwrap_err().kind(), ErrorKind::Undecodable);
     }
 }
