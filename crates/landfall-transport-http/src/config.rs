@@ -22,6 +22,7 @@ pub struct HttpBuilder {
     timeout: Option<Duration>,
     body_limit: u64,
     headers: Vec<(String, String)>,
+    secret_names: Vec<String>,
     headers_fn: Option<HeadersFn>,
     token: Option<Arc<dyn TokenProvider>>,
     key_header: Option<String>,
@@ -41,6 +42,7 @@ impl Default for HttpBuilder {
             timeout: Some(TIMEOUT),
             body_limit: BODY_LIMIT,
             headers: Vec::new(),
+            secret_names: Vec::new(),
             headers_fn: None,
             token: None,
             key_header: Some("Idempotency-Key".to_owned()),
@@ -100,6 +102,18 @@ impl HttpBuilder {
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
+    }
+
+    /// As [`header`](Self::header); a server that sends the value back does not get it stored, logged or shown: it is masked
+    /// in what is kept of the answer. Values of less than 4 characters are not.
+    ///
+    /// Tokens, and headers and query parameters whose name says what they are (`Authorization`, `Cookie`, `X-Api-Key`, anything
+    /// with "token", "secret", "auth"...), are masked without being named.
+    #[must_use]
+    pub fn secret_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let name = name.into();
+        self.secret_names.push(name.clone());
+        self.header(name, value)
     }
 
     /// As [`header`](Self::header), from a function of the request.
@@ -212,6 +226,7 @@ impl HttpBuilder {
             timeout: self.timeout,
             body_limit: self.body_limit,
             headers: self.headers,
+            secret_names: self.secret_names,
             headers_fn: self.headers_fn,
             token: self.token,
             key_header: self.key_header,
@@ -228,6 +243,7 @@ pub(crate) struct Options {
     pub(crate) timeout: Option<Duration>,
     pub(crate) body_limit: u64,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) secret_names: Vec<String>,
     pub(crate) headers_fn: Option<HeadersFn>,
     pub(crate) token: Option<Arc<dyn TokenProvider>>,
     pub(crate) key_header: Option<String>,

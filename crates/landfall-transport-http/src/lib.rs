@@ -39,6 +39,7 @@
 
 mod config;
 mod error;
+mod secrets;
 mod token;
 mod transport;
 

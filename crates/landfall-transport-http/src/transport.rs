@@ -6,6 +6,7 @@ use crate::{
     HttpBuilder,
     config::Options,
     error::{failed, located},
+    secrets::Secrets,
 };
 use async_trait::async_trait;
 use landfall_transport::{
@@ -105,7 +106,7 @@ impl HttpChannel {
             let status = response.status().as_u16();
             if self.options.follow && method == Method::GET && matches!(status, 301 | 302 | 303 | 307 | 308) {
                 let Some(location) = response.headers().get("location") else {
-                    return self.collect(sent, response).await;
+                    return self.collected(sent, response, &headers, &url).await;
                 };
                 let location = location.to_str().map_err(|source| {
                     located(
@@ -117,9 +118,23 @@ impl HttpChannel {
                     .map_err(|error| error.with("operation", sent.operation.as_str()))?;
                 continue;
             }
-            return self.collect(sent, response).await;
+            return self.collected(sent, response, &headers, &url).await;
         }
         Err(located(Error::new(ErrorKind::Redirect, "too many redirects"), sent))
+    }
+
+    /// The answer without what it echoes of our secrets.
+    async fn collected(
+        &self,
+        sent: &WireRequest,
+        response: reqwest::Response,
+        headers: &HeaderMap,
+        url: &Url,
+    ) -> Result<WireReply> {
+        let mut reply = self.collect(sent, response).await?;
+        let options = &self.options;
+        Secrets::of(headers, url, &options.secret_names, options.key_header.as_deref()).mask(sent, &mut reply);
+        Ok(reply)
     }
 
     /// Reads the body up to the limit.

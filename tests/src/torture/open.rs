@@ -24,7 +24,7 @@ fn transport(arguments: &Arguments) -> Result<HttpTransport> {
         .timeout(arguments.timeout)
         .body_limit(arguments.max_body);
     for (name, value) in &arguments.headers {
-        builder = builder.header(name, value);
+        builder = builder.secret_header(name, value);
     }
     builder.build(Service)
 }

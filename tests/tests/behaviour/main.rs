@@ -24,3 +24,4 @@ mod queries;
 mod reads;
 mod stores;
 mod syncs;
+mod wires;
