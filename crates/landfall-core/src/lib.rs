@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod date;
+mod depth;
 mod engine;
 mod error;
 mod json;

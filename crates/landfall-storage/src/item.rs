@@ -249,6 +249,7 @@ fn parse(text: &str) -> Result<StoredState> {
             .caused_by(source)
     })?;
     StoredState::from_kendo(&value)
+        .map_err(|source| Error::new(ErrorKind::Corrupt, "the item holds no state; it was kept").caused_by(source))
 }
 
 #[async_trait]

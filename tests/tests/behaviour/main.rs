@@ -9,6 +9,7 @@
 )]
 
 mod cancels;
+mod depths;
 mod doubts;
 mod events;
 mod flights;

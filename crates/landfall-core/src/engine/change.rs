@@ -5,7 +5,7 @@
 //! Owns these layers. Never does I/O and never decides when something is sent.
 
 use super::{policy::Verdict, table::Row};
-use crate::{ChangeKind, Date, Error, Record, Text, Value};
+use crate::{ChangeKind, Date, Error, Record, Text, Value, depth};
 use std::time::Duration;
 
 /// Where a pending change stands.
@@ -107,6 +107,9 @@ impl From<&Error> for Failure {
 
 /// What is kept of what a server said.
 fn excerpt(body: &Value) -> Value {
+    if depth::is_deeper(body, depth::DEEPEST) {
+        return "a value that is nested too deep to be kept".into();
+    }
     let text = body.to_json();
     if text.len() <= EXCERPT {
         return body.clone();

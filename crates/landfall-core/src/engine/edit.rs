@@ -7,13 +7,13 @@ use super::{
     groups,
     table::Uid,
 };
-use crate::{Error, ErrorKind, Path, Record, Result, Text, Value};
+use crate::{Error, ErrorKind, Path, Record, Result, Text, Value, depth};
 
 impl Engine {
     /// Adds a record at the end, as an item new to the server. An empty one gets all defaults (R2.11, R4.9).
     ///
     /// # Errors
-    /// None today; a `Result` because validation may refuse.
+    /// `Limit` when the record is nested deeper than 100 lists and objects.
     pub fn add(&mut self, record: Record) -> Result<(Uid, Steps)> {
         self.insert(usize::MAX, record)
     }
@@ -23,6 +23,7 @@ impl Engine {
     /// # Errors
     /// As [`add`](Self::add).
     pub fn insert(&mut self, index: usize, record: Record) -> Result<(Uid, Steps)> {
+        let record = depth::checked(record).map_err(|error| error.during("add"))?;
         let record = self.wrap(record);
         let (uid, at, revived) = self.place(index, record);
         // The event tells the place that was asked for, also one beyond the end (R4.10).
@@ -87,9 +88,10 @@ impl Engine {
     /// equal (R2.23). A path sets a nested member and marks the item changed (Q22).
     ///
     /// # Errors
-    /// `NotFound` for an unknown item, `Invalid` when the parent of a nested member is missing.
+    /// `NotFound` for an unknown item, `Invalid` when the parent of a nested member is missing, `Limit` when the record
+    /// would be nested deeper than 100 lists and objects.
     pub fn set(&mut self, uid: Uid, field: &str, value: impl Into<Value>) -> Result<Steps> {
-        let mut value = value.into();
+        let mut value = depth::value_checked(value.into()).map_err(|error| error.during("set").with("field", field))?;
         self.options.schema.tick(self.env.now());
         if let Some(model) = self.options.schema.model() {
             if !model.editable(field) {
@@ -104,6 +106,7 @@ impl Engine {
         }
         let mut record = row.record.clone();
         path.set_strict(&mut record, value).map_err(|error| error.during("set").with("field", field))?;
+        let record = depth::checked(record).map_err(|error| error.during("set").with("field", field))?;
         self.replace_record(uid, record, field);
         let items = self.items_of(&[uid]);
         Ok(self.edited(Action::ItemChange, Some(Text::from(field)), None, items, 0))
@@ -112,7 +115,7 @@ impl Engine {
     /// Changes an array field with a function; marks the item changed (R2.20).
     ///
     /// # Errors
-    /// `NotFound` for an unknown item, `Invalid` when the field is no array.
+    /// `NotFound` for an unknown item, `Invalid` when the field is no array, `Limit` when it would be nested too deep.
     pub fn edit_array(&mut self, uid: Uid, field: &str, edit: impl FnOnce(&mut Vec<Value>)) -> Result<Steps> {
         let row = self.table.get(uid).ok_or_else(|| unknown(uid).during("edit"))?;
         let path = Path::parse(field);
@@ -130,7 +133,8 @@ impl Engine {
             .map(|element| Item { uid, record: element.as_object().cloned().unwrap_or_default() })
             .collect();
         let mut record = row.record.clone();
-        path.set_strict(&mut record, Value::from(items))?;
+        path.set_strict(&mut record, depth::value_checked(Value::from(items))?)?;
+        let record = depth::checked(record).map_err(|error| error.during("edit").with("field", field))?;
         self.replace_record(uid, record, field);
         let items = self.watch.then_some(touched);
         Ok(self.edited(Action::ItemChange, Some(Text::from(field)), None, items, 0))

@@ -42,7 +42,7 @@ pub use state::QueryOptions;
 pub use step::{Settled, Step, Steps, Then, Ticket};
 pub use table::Uid;
 
-use crate::{Delta, Error, Record, Result, Revision, StoredState, Text, Value, record::Cell};
+use crate::{Delta, Error, Record, Result, Revision, StoredState, Text, Value, depth, record::Cell};
 use change::{Change, Removed};
 use groups::GroupNode;
 use local::Computed;
@@ -358,6 +358,10 @@ impl Engine {
     /// Replaces the data, as a read with these rows would; pending changes stay on top, pending removals stay (C38).
     #[doc(alias = "data")]
     pub fn set_data(&mut self, ticket: Ticket, records: Vec<Record>) -> Steps {
+        let records = match depth::all_checked(records) {
+            Ok(records) => records,
+            Err(error) => return Steps::from([Step::Settle(ticket, Err(error.during("data")))]),
+        };
         if self.options.offline_storage && !self.loaded {
             // Pending changes must be known before anything is put underneath them.
             return Steps::from([Step::Load(Then(Cont::Restored(Box::new(Cont::SetData(ticket, records)))))]);

@@ -23,7 +23,9 @@ use super::{
     step::{Cont, Then},
     table::{Row, Uid},
 };
-use crate::{ChangeKind, Date, Delta, Error, ErrorKind, Record, Result, RowId, StoredRow, StoredState, Text, Value};
+use crate::{
+    ChangeKind, Date, Delta, Error, ErrorKind, Record, Result, RowId, StoredRow, StoredState, Text, Value, depth,
+};
 use std::{sync::Arc, time::Duration};
 
 /// The version of the stored form that this program writes.
@@ -495,8 +497,12 @@ impl StoredState {
     /// objects is kept verbatim and holds no rows.
     ///
     /// # Errors
-    /// None today.
+    /// `Limit` when the value is nested deeper than anything that is written.
     pub fn from_kendo(value: &Value) -> Result<Self> {
+        // A record within its change within its row within the list.
+        if depth::is_deeper(value, depth::DEEPEST + 8) {
+            return Err(Error::new(ErrorKind::Limit, "the state is nested too deep"));
+        }
         let mut out = Self::default();
         let raw = |value: &Value| {
             let meta = Record::from([("format", Value::from(FORMAT)), ("raw", value.clone())]);

@@ -7,13 +7,13 @@ use super::{
     event::{Action, Event, EventKind, Item},
     table::Uid,
 };
-use crate::{Delta, Operation, Record, Result};
+use crate::{Delta, Operation, Record, Result, depth};
 
 impl Engine {
     /// Takes in new records at the end (R4.37).
     ///
     /// # Errors
-    /// None today.
+    /// `Limit` when a record is nested deeper than 100 lists and objects.
     pub fn push_create(&mut self, records: Vec<Record>) -> Result<Steps> {
         self.push_insert(usize::MAX, records)
     }
@@ -21,8 +21,9 @@ impl Engine {
     /// Takes in new records at a position.
     ///
     /// # Errors
-    /// None today.
+    /// As [`push_create`](Self::push_create).
     pub fn push_insert(&mut self, index: usize, records: Vec<Record>) -> Result<Steps> {
+        let records = depth::all_checked(records).map_err(|error| error.during("push"))?;
         let mut steps = Steps::new();
         let mut delta = Delta::default();
         let mut items = Vec::new();
@@ -57,8 +58,9 @@ impl Engine {
     /// top of the pushed version (C21).
     ///
     /// # Errors
-    /// None today.
+    /// As [`push_create`](Self::push_create).
     pub fn push_update(&mut self, records: Vec<Record>) -> Result<Steps> {
+        let records = depth::all_checked(records).map_err(|error| error.during("push"))?;
         let mut steps = Steps::new();
         let mut delta = Delta::default();
         let mut updated = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! Owns the values that are made of cells. Never changes a column.
 
-use super::{Cell, Column};
+use super::{Cell, Column, Data};
 use crate::Value;
 use std::sync::{Arc, OnceLock};
 
@@ -39,6 +39,14 @@ impl Columns {
 
     pub(crate) fn cell(&self, position: usize, row: usize) -> Cell<'_> {
         self.columns.get(position).map_or(Cell::Absent, |column| column.cell(row))
+    }
+
+    /// Whether a value of a row that is in no typed column is such.
+    pub(crate) fn any_mixed(&self, row: usize, is: impl Fn(&Value) -> bool) -> bool {
+        self.columns.iter().any(|column| match column.data() {
+            Data::Mixed(values) => values.get(row).is_some_and(&is),
+            _ => false,
+        })
     }
 
     /// The values of a row, as a list of their own.

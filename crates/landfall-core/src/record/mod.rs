@@ -152,6 +152,23 @@ impl Record {
         names.enumerate().map(|(position, name)| (name, self.cell_at(position)))
     }
 
+    /// Whether one of the members is a list or an object of which that is true. Looks at no others.
+    pub(crate) fn any_nested(&self, is: impl Fn(&Value) -> bool) -> bool {
+        let nested = |value: &Value| matches!(value, Value::Array(_) | Value::Object(_)) && is(value);
+        match self.columns() {
+            Some((columns, row)) => columns.any_mixed(row, nested),
+            None => self.values().iter().any(nested),
+        }
+    }
+
+    /// The values, if nobody else holds them; else none.
+    pub(crate) fn into_values(self) -> Vec<Value> {
+        match Arc::into_inner(self.block).map(|block| block.form) {
+            Some(Form::Values(values)) => values,
+            _ => Vec::new(),
+        }
+    }
+
     /// The value at a position of the shape.
     pub(crate) fn value_at(&self, position: usize) -> Option<&Value> {
         self.values().get(position)

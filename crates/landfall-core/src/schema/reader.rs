@@ -1,7 +1,7 @@
 //! The reader: from a decoded answer to records (reference 3).
 
 use super::{Accessor, Model, Schema};
-use crate::{Error, ErrorKind, Record, Result, Value, record::Shape};
+use crate::{Error, ErrorKind, Record, Result, Value, depth, record::Shape};
 use std::sync::Arc;
 
 /// What a read's answer holds.
@@ -75,6 +75,7 @@ impl Schema {
         };
         let total = self.total.as_ref().map(|accessor| accessor.get(&value).as_ref().map_or(0, whole_number));
         if grouped {
+            let value = depth::value_checked(value)?;
             let found = pick(self.groups.as_ref(), value);
             // An envelope whose groups nobody named holds none, as in Kendo.
             let found = found.filter(|found| self.groups.is_some() || found.as_object().is_none());
@@ -159,6 +160,7 @@ impl Schema {
                 other => return Err(misplaced("a record must be an object", &other)),
             }
         }
+        let mut rows = depth::all_checked(rows)?;
         if let Some(model) = &self.model {
             let mut mapper = model.mapper(&self.zone);
             if sparse {
