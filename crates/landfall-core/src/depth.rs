@@ -39,7 +39,9 @@ pub(crate) fn checked(record: Record) -> Result<Record> {
 /// The records, if none is too deep.
 pub(crate) fn all_checked(records: Vec<Record>) -> Result<Vec<Record>> {
     if records.iter().any(|record| is_record_deeper(record, DEEPEST)) {
-        records.into_iter().for_each(|record| take_apart(record.into()));
+        for record in records {
+            take_apart(record.into());
+        }
         return Err(too_deep());
     }
     Ok(records)
