@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod conformance;
+pub mod dialects;
 pub mod fuzz;
 pub mod simulator;
 pub mod torture;

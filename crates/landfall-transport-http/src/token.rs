@@ -1,20 +1,65 @@
 //! Bearer tokens: a hook that is asked for one, and asked again after a 401.
 //!
-//! Owns the trait and its redacted holder. Keeps no token longer than a request.
+//! Owns the trait, its redacted holder, and the queue of those that wait for a new token. Shows no token.
 
 use async_trait::async_trait;
 use landfall_transport::Result;
-use std::{fmt, future::Future};
+use std::{
+    fmt,
+    future::Future,
+    sync::atomic::{AtomicU64, Ordering},
+};
+use tokio::sync::Mutex;
 
 /// Gives bearer tokens.
 #[async_trait]
 pub trait TokenProvider: Send + Sync + 'static {
     /// The token for the next request; `None` to send none. `refused` is the token that the server has just answered
-    /// with 401: give another one, or the same (or none) to let the 401 stand.
+    /// with 401: give another one, or the same (or none) to let the 401 stand. Of requests that are under way together and
+    /// refused with the same token one asks, and all go on with what it gets.
     ///
     /// # Errors
     /// Ends the request; nothing was sent then.
     async fn token(&self, refused: Option<&str>) -> Result<Option<String>>;
+}
+
+/// The renewals of a channel's token: one at a time.
+#[derive(Default)]
+pub(crate) struct Renewals {
+    count: AtomicU64,
+    latest: Mutex<Option<Renewal>>,
+}
+
+struct Renewal {
+    refused: Option<String>,
+    given: Option<String>,
+}
+
+impl Renewals {
+    /// How many there were.
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// The token after this one, which was refused. A renewal of the same token since the request began, when there had
+    /// been `seen` of them, serves this request too.
+    pub(crate) async fn renewed(
+        &self,
+        provider: &dyn TokenProvider,
+        refused: Option<&str>,
+        seen: u64,
+    ) -> Result<Option<String>> {
+        let mut latest = self.latest.lock().await;
+        if self.count() != seen
+            && let Some(renewal) = latest.as_ref().filter(|renewal| renewal.refused.as_deref() == refused)
+        {
+            return Ok(renewal.given.clone());
+        }
+        let given = provider.token(refused).await?;
+        *latest = Some(Renewal { refused: refused.map(str::to_owned), given: given.clone() });
+        self.count.fetch_add(1, Ordering::Release);
+        Ok(given)
+    }
 }
 
 /// Always the same token.

@@ -7,6 +7,7 @@ use crate::{
     config::Options,
     error::{failed, located},
     secrets::Secrets,
+    token::Renewals,
 };
 use async_trait::async_trait;
 use landfall_transport::{
@@ -30,6 +31,7 @@ const HOPS: usize = 10;
 #[derive(Clone)]
 pub struct HttpChannel {
     options: Arc<Options>,
+    renewals: Arc<Renewals>,
 }
 
 impl HttpChannel {
@@ -39,7 +41,7 @@ impl HttpChannel {
     }
 
     pub(crate) fn new(options: Options) -> Self {
-        Self { options: Arc::new(options) }
+        Self { options: Arc::new(options), renewals: Arc::default() }
     }
 
     /// Whether the URL belongs to the origin that may see tokens and headers.
@@ -202,13 +204,15 @@ impl Channel for HttpChannel {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let provider = self.options.token.as_ref().filter(|_| self.is_own(&url));
         let Some(provider) = provider else { return self.attempt(sent, &url, None, deadline).await };
+        let seen = self.renewals.count();
         let token = provider.token(None).await.map_err(|error| error.applied(Applied::No))?;
         let reply = self.attempt(sent, &url, token.as_deref(), deadline).await?;
         if reply.status != 401 {
             return Ok(reply);
         }
         // A 401 surely applied nothing, so the one repetition that tokens need is safe.
-        let fresh = provider.token(token.as_deref()).await.map_err(|error| error.applied(Applied::No))?;
+        let fresh = self.renewals.renewed(provider.as_ref(), token.as_deref(), seen).await;
+        let fresh = fresh.map_err(|error| error.applied(Applied::No))?;
         match fresh {
             Some(fresh) if token.as_deref() != Some(fresh.as_str()) => {
                 self.attempt(sent, &url, Some(&fresh), deadline).await

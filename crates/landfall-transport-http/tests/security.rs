@@ -557,3 +557,195 @@ async fn a_finished_client_keeps_its_own_redirects() {
     redirect(&server, 302, "http://127.0.0.2:1/x");
     assert_eq!(*transport.send(read()).await.unwrap_err().kind(), ErrorKind::Redirect);
 }
+
+#[tokio::test]
+async fn requests_that_are_refused_together_ask_for_one_token() {
+    let server = Loopback::start();
+    let renewals = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&renewals);
+    let transport = rest(&server, |builder| {
+        builder.bearer_with(move |refused| {
+            let renewed = refused.as_ref().map(|_| count.fetch_add(1, Ordering::SeqCst) + 1);
+            async move {
+                // A log-in takes a while.
+                tokio::time::sleep(Duration::from_millis(if renewed.is_some() { 50 } else { 0 })).await;
+                Ok(Some(renewed.map_or_else(|| "old".to_owned(), |number| format!("new-{number}"))))
+            }
+        })
+    });
+    let together = Arc::new(std::sync::Barrier::new(4));
+    let refuse_four = || {
+        for _ in 0..4 {
+            let together = Arc::clone(&together);
+            server.push(move |stream, received| {
+                assert_eq!(received.header("authorization"), Some("Bearer old"));
+                together.wait();
+                drop(stream.write_all(&response(401, &[], b"")));
+            });
+        }
+    };
+    refuse_four();
+    let four = || async {
+        tokio::join!(transport.send(read()), transport.send(read()), transport.send(read()), transport.send(read()))
+    };
+    let (a, b, c, d) = four().await;
+    assert!(a.is_ok() && b.is_ok() && c.is_ok() && d.is_ok());
+    assert_eq!(renewals.load(Ordering::SeqCst), 1);
+    let again = server.requests().split_off(4);
+    assert_eq!(again.len(), 4);
+    assert!(again.iter().all(|request| request.header("authorization") == Some("Bearer new-1")));
+    // A later refusal of the same token is a new reason to ask.
+    refuse_four();
+    let (a, ..) = four().await;
+    assert!(a.is_ok());
+    assert_eq!(renewals.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_dropped_request_lets_its_connection_go() {
+    let server = Loopback::start();
+    let transport = rest(&server, |builder| builder);
+    for request in [read(), write(ChangeKind::Update, 1)] {
+        let (told, closed) = std::sync::mpsc::channel();
+        server.push(move |stream, _| {
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            // The client has said all it had to say: what comes next can only be its end.
+            let ended = std::io::Read::read(stream, &mut [0]);
+            told.send(ended.map_or_else(|e| e.kind() != std::io::ErrorKind::WouldBlock, |read| read == 0)).unwrap();
+        });
+        let before = server.requests().len();
+        {
+            let mut sending = std::pin::pin!(transport.send(request));
+            while server.requests().len() == before {
+                let pause = tokio::time::sleep(Duration::from_millis(5));
+                tokio::select! { reply = &mut sending => panic!("{reply:?}"), () = pause => {} }
+            }
+        }
+        // Closing is the connection's task's to do.
+        let ended = tokio::task::spawn_blocking(move || closed.recv_timeout(Duration::from_secs(10)));
+        assert_eq!(ended.await.unwrap(), Ok(true));
+    }
+    assert!(transport.send(read()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_template_is_filled_with_escaped_values() {
+    let server = Loopback::start();
+    let settings = Settings::template("/shop/{Name}/products/{ID}?by={By}").method("PUT").json();
+    let transport = HttpTransport::builder().base_url(server.url()).build(Kendo::new().update(settings)).unwrap();
+    let update = |value: &str| {
+        let mut request = write(ChangeKind::Update, 1);
+        request.rows[0].record = Record::from([("Name", value), ("ID", value), ("By", value)]);
+        request
+    };
+    let values = [
+        "../..",
+        "a/b",
+        "a?b=1",
+        "a#b",
+        "a\r\nX-Evil: 1",
+        "a&b=c",
+        "%2e%2e%2f",
+        "\\..\\",
+        "ünï ☃",
+        "{ID}",
+        "a b",
+        "\u{0}",
+    ];
+    for value in values {
+        server.push_bytes(response(204, &[], b""));
+        transport.send(update(value)).await.unwrap();
+    }
+    let seen = server.requests();
+    assert_eq!(seen.len(), values.len());
+    for (request, value) in seen.iter().zip(values) {
+        assert!(request.header("x-evil").is_none());
+        let (path, query) = request.target.split_once('?').unwrap();
+        let segments: Vec<&str> = path.split('/').collect();
+        assert_eq!((segments.len(), segments[1], segments[3]), (5, "shop", "products"), "{}", request.target);
+        assert_eq!((decoded(segments[2]), decoded(segments[4])), (value.to_owned(), value.to_owned()));
+        assert_eq!(decoded(query.strip_prefix("by=").unwrap()), value);
+        assert!(!query.contains('&'), "{query}");
+    }
+    for value in [".", ".."] {
+        let error = transport.send(update(value)).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Invalid, "{value:?}");
+    }
+    assert_eq!(server.requests().len(), values.len());
+}
+
+#[tokio::test]
+async fn s9_what_a_server_echoes_is_kept_apart_from_what_is_shown() {
+    let server = Loopback::start();
+    let transport = rest(&server, |builder| builder.bearer("secret-token"));
+    for status in [400, 401, 409, 500, 502] {
+        server.push(move |stream, received| {
+            let said = format!("{:?} {}", received.headers, String::from_utf8_lossy(&received.body));
+            let fields = [("X-Echo", "secret-token"), ("Retry-After", "1")];
+            drop(stream.write_all(&response(status, &fields, said.as_bytes())));
+        });
+        let mut request = write(ChangeKind::Update, "secret-id");
+        request.rows[0].record.set("name", "secret-name");
+        let error = transport.send(request).await.unwrap_err();
+        let said = error.body().unwrap().to_text();
+        assert!(said.contains("secret-name") && !said.contains("secret-token"), "{said}");
+        let text = shown(&error).replace("p/secret-id", "");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_clients_proxy_and_settings_are_used() {
+    let (proxy, server) = (Loopback::start(), Loopback::start());
+    proxy.push_bytes(response(200, &[JSON], b"[\"by proxy\"]"));
+    let client = reqwest::Client::builder().proxy(reqwest::Proxy::http(proxy.url()).unwrap()).user_agent("shop/1");
+    let reply = rest(&server, |builder| builder.client(client)).send(read()).await.unwrap();
+    assert_eq!(reply.body.decode().unwrap().unwrap().to_json(), "[\"by proxy\"]");
+    assert!(server.requests().is_empty());
+    let seen = &proxy.requests()[0];
+    assert_eq!(seen.target, format!("{}p", server.url()));
+    assert_eq!(seen.header("user-agent"), Some("shop/1"));
+
+    // A proxy that is not there: nothing was sent, and nothing goes around it.
+    let gone = proxy.url().to_owned();
+    drop(proxy);
+    let client = reqwest::Client::builder().proxy(reqwest::Proxy::http(gone).unwrap());
+    let error = rest(&server, |builder| builder.client(client)).send(write(ChangeKind::Create, 1)).await.unwrap_err();
+    assert!(!error.may_have_been_applied() && error.is_no_network(), "{error:?}");
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn s2_no_address_that_a_server_gives_is_followed_but_a_redirect() {
+    let (server, other) = (Loopback::start(), Loopback::start());
+    let place = other.url().to_owned();
+    let odata = landfall_transport::dialect::odata::OData::v4("p").guid_keys();
+    let transport = HttpTransport::builder().base_url(server.url()).bearer("t").build(odata).unwrap();
+    let body = format!(
+        r#"{{"@odata.nextLink":"{place}next","@odata.context":"{place}c","value":[{{"@odata.id":"{place}id","@odata.editLink":"{place}edit","id":1}}]}}"#
+    );
+    let fields = [JSON, ("Location", place.as_str()), ("Content-Location", place.as_str()), ("Link", "<x>; rel=next")];
+    server.push_bytes(response(200, &fields, body.as_bytes()));
+    assert!(transport.send(read()).await.is_ok());
+    server.push_bytes(response(201, &fields, br#"{"id":1}"#));
+    assert!(transport.send(write(ChangeKind::Create, 1)).await.is_ok());
+    let mut update = write(ChangeKind::Update, 1);
+    update.rows[0].base = Some(Record::from([("@odata.editLink", format!("{place}edit"))]));
+    transport.send(update).await.unwrap();
+    assert_eq!(server.requests().last().unwrap().target, "/p(1)");
+    assert!(other.requests().is_empty());
+}
+
+#[tokio::test]
+async fn s12_names_that_come_twice_and_names_of_ours_mean_nothing() {
+    let server = Loopback::start();
+    let transport = rest(&server, |builder| builder);
+    let answer = br#"{"id":1,"id":2,"__state__":"destroy","__proto__":{"id":9},"constructor":1}"#;
+    server.push_bytes(response(200, &[JSON], answer));
+    let reply = transport.send(write(ChangeKind::Create, 1)).await.unwrap();
+    let row = reply.body.decode().unwrap().unwrap();
+    assert_eq!(row.as_object().unwrap().get("id").and_then(Value::as_i64), Some(2));
+    let schema = landfall_core::Schema::new().with_model(landfall_core::Model::new().id("id"));
+    let rows = schema.write_answer(Some(row)).unwrap().rows.unwrap();
+    assert!(rows.iter().all(|row| !row.contains("__state__")), "{rows:?}");
+}

@@ -36,6 +36,7 @@ pub(crate) enum Answer {
     Fail(u16),
     Errors(Value),
     Reply(Value),
+    Empty,
     Lost,
     TimedOut,
     Refused,
@@ -117,6 +118,13 @@ impl Fault {
         self
     }
 
+    /// The reply is a success without a body.
+    #[must_use]
+    pub fn empty(mut self) -> Self {
+        self.answer = Answer::Empty;
+        self
+    }
+
     /// The request arrives and is carried out, but the connection breaks before the answer comes back: a `Transport`
     /// error that may have been applied.
     #[must_use]
@@ -189,7 +197,7 @@ impl Fault {
             Answer::Normal => true,
             Answer::Refused => false,
             Answer::Lost | Answer::TimedOut | Answer::Unreadable(_) => self.apply.unwrap_or(true),
-            Answer::Fail(_) | Answer::Errors(_) | Answer::Reply(_) => self.apply.unwrap_or(false),
+            Answer::Fail(_) | Answer::Errors(_) | Answer::Reply(_) | Answer::Empty => self.apply.unwrap_or(false),
         }
     }
 }

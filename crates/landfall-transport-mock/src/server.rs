@@ -243,14 +243,18 @@ impl MockServer {
         let operation = request.operation;
         let mut guard = lock(&self.0.state);
         let state = &mut *guard;
-        state.log.push(Received { operation, data: data.clone(), key: request.key.clone() });
         let (answer, latency) = if options.offers(operation) {
+            state.log.push(Received { operation, data: data.clone(), key: request.key.clone() });
             state.answer(options, operation, data, request.key.as_ref())
         } else {
             let error = Error::new(ErrorKind::Unsupported, "the mock server does not offer this operation");
             (Err(error), options.latency)
         };
-        let answer = answer.map_err(|error| error.during(operation.as_str()));
+        let answer = answer.map_err(|error| {
+            let error = error.during(operation.as_str());
+            // A read has nothing to apply.
+            if operation == Operation::Read { error.applied(Applied::No) } else { error }
+        });
         if state.holding {
             let (gate, waiting) = held::hold(answer);
             state.held.push_back(gate);
@@ -350,8 +354,8 @@ fn fault_answer(options: &Options, fault: Fault) -> Result<Reply> {
         Answer::TimedOut => lost(ErrorKind::TimedOut, "no answer came in time"),
         Answer::Refused => Err(refused()),
         Answer::Unreadable(text) => Ok(Reply { body: Body::json(text.as_str()), ..Reply::default() }),
-        // Only a fault that asks for latency alone ends here, and it is answered by the operation itself.
-        Answer::Normal => Ok(Reply::empty()),
+        // A fault that asks for latency alone is answered by the operation itself and never gets here.
+        Answer::Empty | Answer::Normal => Ok(Reply::empty()),
     }
 }
 

@@ -109,7 +109,15 @@ impl Subject {
         Ok(match op {
             "read" => settled(&source.read_with(object("data").unwrap_or(&none).clone()).await),
             "fetch" => settled(&source.fetch().await),
-            "query" => settled(&source.query(QueryOptions::from_kendo(object("options").unwrap_or(&none))?).await),
+            "query" => {
+                let options = object("options").unwrap_or(&none);
+                let query = if self.server_filtering {
+                    QueryOptions::from_kendo_for_server(options)?
+                } else {
+                    QueryOptions::from_kendo(options)?
+                };
+                settled(&source.query(query).await)
+            }
             "sync" => synced(&source.sync().await),
             "online" => synced(&source.online(value.as_bool().ok_or_else(|| wrong("value"))?).await),
             "page" => without(source.page(count("value")?)),

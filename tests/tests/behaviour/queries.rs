@@ -214,3 +214,16 @@ async fn r6_34_local_queries_offline_never_look_at_the_storage() {
     source.fetch().await.unwrap();
     assert_eq!(ids(&source.rows()), ["2", "3", "1"], "the draft is there");
 }
+
+#[tokio::test]
+async fn r7_68_translated_filters_are_sent_as_kendo_rebuilds_them() {
+    let server = three().build();
+    let model = Model::new().id("id").field(Field::new("id")).field(Field::new("name").from("title"));
+    let source = DataSource::builder().transport(server.clone()).model(model).server_filtering(true).build().unwrap();
+    let given = r#"{"filters":[{"filters":[{"field":"name","operator":"eq","value":1}],"logic":"or"},{"field":"id","operator":"gt","value":0}],"mine":true}"#;
+    source.filter(Filter::from_value(&value(given)).unwrap()).await.unwrap();
+    let sent = server.take_requests().pop().unwrap().data.to_json();
+    // Behind all other members, whatever the order they came in; a logic that was not given is not made up.
+    let expected = r#"{"filter":{"mine":true,"filters":[{"logic":"or","filters":[{"field":"title","operator":"eq","value":1}]},{"field":"id","operator":"gt","value":0}]}}"#;
+    assert_eq!(sent, expected);
+}

@@ -36,8 +36,22 @@ impl QueryOptions {
     /// Reads Kendo's options object; members that are no query settings become parameters of the read.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for descriptors that cannot be understood.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for descriptors that cannot be understood, unknown filter
+    /// operators among them (Q41).
     pub fn from_kendo(options: &Record) -> Result<Self> {
+        Self::read(options, Filter::from_value)
+    }
+
+    /// As [`from_kendo`](Self::from_kendo) for a data source whose server filters: operators that only the server knows
+    /// are sent as they are ([`Filter::from_value_for_server`]).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for descriptors that cannot be understood.
+    pub fn from_kendo_for_server(options: &Record) -> Result<Self> {
+        Self::read(options, Filter::from_value_for_server)
+    }
+
+    fn read(options: &Record, filter: fn(&Value) -> Result<Option<Filter>>) -> Result<Self> {
         let mut out = Self::default();
         let number = |value: &Value| value.as_i64().and_then(|n| usize::try_from(n).ok());
         for (name, value) in options.iter() {
@@ -47,7 +61,7 @@ impl QueryOptions {
                 "skip" => out.skip = number(value),
                 "take" => out.take = number(value),
                 "sort" => out.sort = given(value, Sort::list_from_value)?,
-                "filter" => out.filter = Filter::from_value(value)?,
+                "filter" => out.filter = filter(value)?,
                 "group" => out.group = given(value, Group::list_from_value)?,
                 "aggregate" => out.aggregate = given(value, Aggregate::list_from_value)?,
                 _ => {

@@ -264,13 +264,7 @@ impl Filter {
     /// alternative the alternatives are left out, so that the server answers too much rather than too little.
     pub fn to_value(&self, name: &dyn Fn(&str) -> String) -> Value {
         match self.described(name) {
-            Some(Value::Object(group)) if matches!(self.0, Node::Group { .. }) => {
-                let mut group = group;
-                if !group.get("logic").is_some_and(Value::is_truthy) {
-                    group.set("logic", "and");
-                }
-                Value::Object(group)
-            }
+            Some(group @ Value::Object(_)) if matches!(self.0, Node::Group { .. }) => group,
             other => Record::from([("logic", Value::from("and")), ("filters", Value::array(other))]).into(),
         }
     }

@@ -42,7 +42,8 @@ pub trait Dialect: Debug + Send + Sync + 'static {
     /// Whether the operation is configured.
     fn offers(&self, operation: Operation) -> bool;
 
-    /// Spells a request. `None`: there is nothing to send, and that is a success.
+    /// Spells a request. `None`: there is nothing to send, and that is a success. The idempotency key of a write belongs
+    /// into [`WireRequest::key`]; the channel knows its header.
     ///
     /// # Errors
     /// `Unsupported` for what the service's convention cannot say, `Invalid` for values that must not be sent,

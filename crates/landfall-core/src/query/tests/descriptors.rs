@@ -1,5 +1,5 @@
 use super::json;
-use crate::{Aggregate, ErrorKind, Filter, Group, Operator, Sort, Value};
+use crate::{Aggregate, ErrorKind, Filter, Group, Operator, QueryOptions, Record, Sort, Value};
 
 fn same(name: &str) -> String {
     name.to_owned()
@@ -28,7 +28,9 @@ fn r7_9_normal_form() {
     assert_eq!(normal(condition), group);
     assert_eq!(normal(&format!("[{condition}]")), group);
     assert_eq!(normal(&condition.replace("gte", "isGreaterThanOrEqualTo")), group);
-    assert_eq!(normal(r#"{"filters":[]}"#), r#"{"filters":[],"logic":"and"}"#);
+    // What is a group already keeps its members: a missing logic is the server's to understand.
+    let bare = r#"{"filters":[{"field":"a","operator":"eq","value":1}]}"#;
+    assert_eq!(normal(bare), bare);
     let nested = r#"{"filters":[{"field":"a","value":1},{"logic":"or","filters":[{"field":"b","operator":"eq","value":null}]}],"logic":"or"}"#;
     assert_eq!(normal(nested), nested);
 }
@@ -184,4 +186,8 @@ fn operators_that_only_the_server_knows() {
     );
     assert_eq!(filter.fields(), ["a", "b"]);
     assert!(Filter::from_value(&given).is_err());
+    let options = Record::from([("filter", given), ("mine", 1.into())]);
+    let query = QueryOptions::from_kendo_for_server(&options).unwrap();
+    assert!(query.filter.is_some() && query.params.contains("mine"));
+    assert!(QueryOptions::from_kendo(&options).is_err());
 }
