@@ -1,4 +1,4 @@
-//! A CouchDB-style server: PouchDB behind express, in memory.
+//! A CouchDB-style server: `PouchDB` behind express, in memory.
 
 use crate::{
     install::npm,

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// How long an installation may take.
-const PATIENCE: Duration = Duration::from_mins(5);
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// An installed server.
 pub(crate) struct Program {

@@ -34,7 +34,7 @@ impl Server {
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             let ended = server.child.try_wait().unwrap().is_some();
             assert!(
-                !ended && began.elapsed() < Duration::from_mins(1),
+                !ended && began.elapsed() < Duration::from_secs(60),
                 "the server does not answer: {program:?}\n{}",
                 std::fs::read_to_string(said.path()).unwrap_or_default()
             );
