@@ -32,7 +32,8 @@
 //! ```
 //!
 //! First a snapshot (header, meta document, one line per row), then one line per commit: first `clear`, then `delete`,
-//! then `put`, then `meta`. A commit is one appended line and one flush. A record or document that is no JSON object on
+//! then `put`, then `meta`. A commit is one line and one flush. Behind the last line there may be spaces: room for the lines
+//! to come, so that a flush need not make a new length of the file durable as well. A record or document that is no JSON object on
 //! one line is kept as a JSON string. When the log outgrows the snapshot, the file is written anew beside it and renamed.
 //!
 //! ```sh

@@ -118,6 +118,29 @@ pub(crate) fn commit(revision: Revision, delta: &Delta) -> Vec<u8> {
     out
 }
 
+/// The byte that fills the room behind the last line: white space to everything that reads JSON.
+const ROOM: u8 = b' ';
+
+/// A line with room behind it.
+pub(crate) fn with_room(line: &[u8], room: u64) -> Vec<u8> {
+    let room = usize::try_from(room).unwrap_or_default();
+    let mut out = Vec::with_capacity(line.len() + room);
+    out.extend_from_slice(line);
+    out.resize(line.len() + room, ROOM);
+    out
+}
+
+/// Whether this is room and nothing else.
+pub(crate) fn is_room(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == ROOM)
+}
+
+/// What is in front of the room at the end. Where the file grew and the power went, there may be zeros instead.
+pub(crate) fn without_room(bytes: &[u8]) -> &[u8] {
+    let room = bytes.iter().rev().take_while(|byte| matches!(**byte, ROOM | 0)).count();
+    bytes.get(..bytes.len() - room).unwrap_or_default()
+}
+
 // ---- reading
 
 #[derive(Deserialize)]
@@ -280,6 +303,7 @@ impl<'a> Lines<'a> {
 
 /// Reads a whole file.
 pub(crate) fn read(key: &str, bytes: &[u8]) -> Result<Image> {
+    let bytes = without_room(bytes);
     let mut lines = Lines { bytes, at: 0 };
     let first = lines.next().ok_or_else(|| damaged("the file is empty or cut short"))?;
     let (line, known) = header(first)?;

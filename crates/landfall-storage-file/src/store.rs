@@ -32,6 +32,9 @@ const TORN: &str = ".torn";
 const PEEK: u64 = 4096;
 /// Delta lines from this length on may be worth a snapshot instead.
 const LONG: u64 = 64 * 1024;
+/// The room that a commit makes for those after it, when its line does not fit into what there is: as long as it lasts, a
+/// commit changes bytes of the file and not its length, so that a flush has nothing else to write.
+const ROOM: (u64, u64) = (8 * 1024, 256 * 1024);
 /// How many files stay open between commits.
 const OPEN_FILES: usize = 8;
 
@@ -65,6 +68,8 @@ struct Entry {
     sizes: Sizes,
     /// The length of the file up to the last good commit.
     length: u64,
+    /// The length of the file with the room behind it.
+    reserved: u64,
     /// The file when it was first used after opening: what may have to be repaired before the next commit.
     found: Option<Found>,
     /// What the snapshot takes beyond the estimate for its rows.
@@ -78,8 +83,10 @@ struct Entry {
 struct Found {
     /// The bytes of the last commit; they may be in the system's memory only.
     last: Vec<u8>,
-    /// What is behind it.
+    /// What is behind it, without the room.
     torn: Vec<u8>,
+    /// Whether there is anything else than room.
+    untidy: bool,
 }
 
 /// A failure, and whether anything can be trusted after it.
@@ -103,14 +110,17 @@ impl Entry {
         let sizes = Sizes::of(&image.state);
         let length = usize::try_from(image.length).unwrap_or(bytes.len());
         let last = image.last.and_then(|last| usize::try_from(last).ok()).unwrap_or(length);
+        let behind = bytes.get(length..).unwrap_or_default();
         let found = Found {
             last: bytes.get(last..length).unwrap_or_default().to_vec(),
-            torn: bytes.get(length..).unwrap_or_default().to_vec(),
+            torn: line::without_room(behind).to_vec(),
+            untidy: !line::is_room(behind),
         };
         let mut entry = Self {
             revision: image.state.revision,
             sizes,
             length: image.length,
+            reserved: bytes.len() as u64,
             found: Some(found),
             surplus: 0,
             patience: 0,
@@ -349,19 +359,39 @@ impl Directory {
         let mut offset = entry.length;
         let mut again = Vec::new();
         if let Some(found) = &entry.found {
-            if !found.torn.is_empty() {
+            if found.untidy {
                 file.truncate(entry.length).map_err(|source| error::io(source, "the torn end cannot be cut off"))?;
+                entry.reserved = entry.length;
             }
             offset -= found.last.len() as u64;
             again = [&found.last, line].concat();
         }
         let bytes = if again.is_empty() { line } else { &again };
-        if let Err(source) = file.write_at(offset, bytes) {
+        let end = entry.length + line.len() as u64;
+        let mut written = None;
+        if end > entry.reserved {
+            let (least, most) = ROOM;
+            // Whole blocks.
+            let reserved = (end + (end / 4).clamp(least, most)).next_multiple_of(4096);
+            match file.write_at(offset, &line::with_room(bytes, reserved - end)) {
+                Ok(()) => {
+                    entry.reserved = reserved;
+                    written = Some(Ok(()));
+                }
+                // Perhaps the line alone fits.
+                Err(source) => match file.truncate(entry.length) {
+                    Ok(()) => entry.reserved = end,
+                    Err(_) => return Err(closing(error::io(source, "the commit cannot be written"))),
+                },
+            }
+        }
+        if let Err(source) = written.unwrap_or_else(|| file.write_at(offset, bytes)) {
             let error = error::io(source, "the commit cannot be written");
             return Err(match file.truncate(entry.length) {
                 Ok(()) => {
+                    entry.reserved = entry.length;
                     // The bytes that were written a second time are as they were.
-                    entry.found = entry.found.take().map(|found| Found { torn: Vec::new(), ..found });
+                    entry.found = entry.found.take().map(|found| Found { torn: Vec::new(), untidy: false, ..found });
                     error.into()
                 }
                 Err(_) => closing(error),
@@ -419,6 +449,7 @@ impl Directory {
             revision: state.revision,
             sizes: Sizes::of(state),
             length,
+            reserved: length,
             found: None,
             surplus: 0,
             patience: 0,

@@ -5,7 +5,7 @@ use landfall_storage::fs as private;
 use std::{
     fmt::Debug,
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Read},
     path::Path,
 };
 
@@ -165,7 +165,14 @@ impl Vfs for RealVfs {
 struct RealFile(File);
 
 impl VfsFile for RealFile {
+    #[cfg(unix)]
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(&self.0, bytes, offset)
+    }
+
+    #[cfg(not(unix))]
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        use std::io::{Seek, SeekFrom, Write};
         self.0.seek(SeekFrom::Start(offset))?;
         self.0.write_all(bytes)
     }

@@ -171,9 +171,11 @@ fn every_power_cut_leaves_what_was_acknowledged() {
             }
             if let Some(write) = &moment.write {
                 let length = write.2.len();
-                // The first workload at every byte, the others at some.
-                let stride = if seed == 1 { 1 } else { length / 9 + 1 };
-                for bytes in (0..=length).step_by(stride).chain([length.saturating_sub(1)]) {
+                let line = write.2.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+                // The first workload at every byte, the others at some; the room behind a line here and there.
+                let stride = if seed == 1 { 1 } else { line / 9 + 1 };
+                let room = (line..=length).step_by((length - line) / 3 + 1);
+                for bytes in (0..=line).step_by(stride).chain(room).chain([line.saturating_sub(1), length]) {
                     images += 1;
                     check(moment.disk.torn(write, bytes), &allowed, &|| {
                         format!("seed {seed}, call {call}, torn after {bytes} of {length} bytes")
@@ -322,4 +324,60 @@ fn a_torn_end_is_set_aside_and_temporary_files_are_swept() {
     assert_eq!(torn.world().disk.file("products.jsonl.torn").unwrap(), &written[..40]);
     block_on(storage.remove("products")).unwrap();
     assert_eq!(torn.world().disk.names(), [""; 0]);
+}
+
+#[test]
+fn a_commit_is_one_write_into_the_room_and_one_flush() {
+    let double = Double::default();
+    let storage = open(&double, 1 << 20).unwrap();
+    let put = |id| StoredRow { id, order: id, state: None, record: r#"{"id":1}"#.into(), change: None };
+    let delta = |id| Delta { put: vec![put(id)], ..Delta::default() };
+    let length = || double.world().disk.file("products.jsonl").unwrap().len();
+    block_on(storage.commit("products", 0, delta(0))).unwrap();
+    assert!(length() < 1024, "a snapshot makes no room");
+    let mut grown = Vec::new();
+    for revision in 1..1000 {
+        let (calls, before) = (double.world().calls, length());
+        block_on(storage.commit("products", revision, delta(revision))).unwrap();
+        // The first commit opens the file; nothing but a new length is written beside the line.
+        assert!(double.world().calls - calls == 2 || revision == 1);
+        if length() != before {
+            grown.push(revision);
+        }
+    }
+    assert!((2..10).contains(&grown.len()), "{grown:?}");
+    // The room is used on after opening again, and is in the way of nothing.
+    let found = block_on(storage.load("products")).unwrap();
+    drop(storage);
+    let before = length();
+    let storage = open(&double, 1 << 20).unwrap();
+    assert_eq!(block_on(storage.load("products")).unwrap(), found);
+    block_on(storage.commit("products", 1000, delta(1000))).unwrap();
+    assert_eq!(length(), before);
+    assert_eq!(double.world().disk.names(), ["products.jsonl"], "room is nothing that is torn");
+}
+
+#[test]
+fn room_that_became_zeros_is_cut_off() {
+    let double = Double::default();
+    let storage = open(&double, 1 << 20).unwrap();
+    let put = |id| StoredRow { id, order: id, state: None, record: r#"{"id":1}"#.into(), change: None };
+    let delta = |id| Delta { put: vec![put(id)], ..Delta::default() };
+    block_on(storage.commit("products", 0, delta(0))).unwrap();
+    block_on(storage.commit("products", 1, delta(1))).unwrap();
+    drop(storage);
+    let bytes = double.world().disk.file("products.jsonl").unwrap().to_vec();
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    assert!(bytes[end..].iter().all(|byte| *byte == b' ') && bytes.len() > end + 4096);
+    let path = std::path::Path::new("dir/products.jsonl");
+    let mut file = landfall_storage_file::Vfs::open(&double, path).unwrap();
+    file.write_at(u64::try_from(end + 100).unwrap(), &[0; 4096]).unwrap();
+    drop(file);
+    let storage = open(&double, 1 << 20).unwrap();
+    assert_eq!(block_on(storage.load("products")).unwrap().revision, 2);
+    block_on(storage.commit("products", 2, delta(2))).unwrap();
+    assert_eq!(double.world().disk.names(), ["products.jsonl"], "nothing to set aside");
+    assert!(!double.world().disk.file("products.jsonl").unwrap().contains(&0));
+    drop(storage);
+    assert_eq!(block_on(open(&double, 0).unwrap().load("products")).unwrap().revision, 3);
 }
