@@ -337,7 +337,8 @@ fn a_commit_is_one_write_into_the_room_and_one_flush() {
     assert!(length() < 1024, "a snapshot makes no room");
     let mut grown = Vec::new();
     for revision in 1..1000 {
-        let (calls, before) = (double.world().calls, length());
+        let before = length();
+        let calls = double.world().calls;
         block_on(storage.commit("products", revision, delta(revision))).unwrap();
         // The first commit opens the file; nothing but a new length is written beside the line.
         assert!(double.world().calls - calls == 2 || revision == 1);

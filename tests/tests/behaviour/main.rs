@@ -13,6 +13,7 @@ mod depths;
 mod doubts;
 mod events;
 mod flights;
+mod forms;
 mod groups;
 mod help;
 mod holds;

@@ -6,6 +6,8 @@
 use super::{
     Engine,
     change::{Accepted, Change, Sent, Standing, difference},
+    gone::Gone,
+    persist::Mark,
     step::Ticket,
     sync::{KINDS, Mode, Plan},
     table::Uid,
@@ -35,11 +37,20 @@ impl Engine {
         let mut plan = Plan { mode, batches, tickets, ..Plan::default() };
         let mut delta = Delta::default();
         let shared = (self.options.batch && online).then(|| self.random_number());
+        // One mark at a time; without a storage there is nothing to be marked.
+        let marks = online && self.options.offline_storage && self.mark.is_none() && self.held().is_none();
         let mut put = Vec::new();
         for uid in self.changed_rows(online) {
             let Some(row) = self.table.get(uid) else { continue };
             let record = row.record.clone();
             let Some(mut change) = self.overlay.remove(&uid) else { continue };
+            if marks && change.is_stored_as_accepted() {
+                if self.freeze_wanted(uid, &mut change, shared, &mut plan) {
+                    plan.frozen.push(uid);
+                }
+                self.overlay.insert(uid, change);
+                continue;
+            }
             let before = change.clone();
             let kind = if change.is_new() && change.sent.is_none() { ChangeKind::Create } else { ChangeKind::Update };
             let mut touched = mode.accepts(uid) && self.accept_one(&mut change, kind, &record, online);
@@ -55,15 +66,22 @@ impl Engine {
                 self.overlay.insert(uid, change);
             }
         }
-        let mut removed = std::mem::take(&mut self.removed);
-        let mut kept = Vec::with_capacity(removed.len());
-        for mut gone in removed.drain(..) {
+        let removed = self.removed.take();
+        let mut kept = Gone::default();
+        for (place, mut gone) in removed {
             let uid = gone.row.uid;
+            if marks && gone.change.is_stored_as_accepted() {
+                if self.freeze_wanted(uid, &mut gone.change, shared, &mut plan) {
+                    plan.frozen.push(uid);
+                }
+                kept.put(place, gone);
+                continue;
+            }
             let before = gone.change.clone();
             if gone.change.is_new() && gone.change.sent.is_none() && mode.accepts(uid) {
                 // Created and removed without the server ever knowing: nothing is left.
                 delta.delete.push(uid.0);
-                plan.dropped.push(gone);
+                plan.dropped.push((place, gone));
                 continue;
             }
             let record = gone.row.record.clone();
@@ -77,23 +95,32 @@ impl Engine {
                 plan.undo.push((uid, before));
                 put.push(uid);
             }
-            kept.push(gone);
+            kept.put(place, gone);
         }
         self.removed = kept;
         if online {
-            for at in 0..self.parked.len() {
-                let Some(mut parked) = self.parked.get(at).cloned() else { continue };
-                let before = parked.change.clone();
-                if self.freeze_wanted(parked.row.uid, &mut parked.change, shared, &mut plan) {
-                    plan.undo.push((parked.row.uid, before));
-                    put.push(parked.row.uid);
+            let parked = self.parked.take();
+            let mut kept = Gone::default();
+            for (place, mut gone) in parked {
+                let (uid, before) = (gone.row.uid, gone.change.clone());
+                if self.freeze_wanted(uid, &mut gone.change, shared, &mut plan) {
+                    plan.undo.push((uid, before));
+                    put.push(uid);
                 }
-                if let Some(slot) = self.parked.get_mut(at) {
-                    *slot = parked;
-                }
+                kept.put(place, gone);
             }
+            self.parked = kept;
         }
-        self.name_batch(shared, &plan);
+        let batches = self.name_batch(shared, &plan);
+        if !plan.frozen.is_empty() {
+            let ids = |uids: &[Uid]| uids.iter().map(|uid| uid.0).collect();
+            let lists = match shared {
+                Some(_) => batches.iter().map(|(key, uids)| (Some(key.clone()), ids(uids))).collect(),
+                None => vec![(None, ids(&plan.frozen))],
+            };
+            self.mark = Some(Mark { number: self.random_number(), batch: shared, lists });
+            self.meta_dirty = true;
+        }
         for uid in put {
             if let Some(change) = self.change(uid) {
                 delta.put.extend(self.encode_layers(uid, self.order_of(uid), change));
@@ -103,14 +130,18 @@ impl Engine {
     }
 
     /// Gives the rows of each new request of several rows the key of that request. It follows from the keys of the
-    /// changes, so that the same changes make the same request, and any other has another key.
-    pub(super) fn name_batch(&mut self, batch: Option<u64>, plan: &Plan) {
-        let Some(batch) = batch else { return };
-        for kind in KINDS {
+    /// changes, so that the same changes make the same request, and any other has another key. Gives the new requests:
+    /// key and rows in their order.
+    pub(super) fn name_batch(&mut self, batch: Option<u64>, plan: &Plan) -> Vec<(Text, Vec<Uid>)> {
+        let mut out = Vec::new();
+        let Some(batch) = batch else { return out };
+        let at_once = self.options.offers.contains(Operation::Submit);
+        let kinds = if at_once { KINDS.get(..1) } else { KINDS.get(..) };
+        for kind in kinds.unwrap_or_default() {
             let ours: Vec<Uid> = plan
                 .send
                 .iter()
-                .filter(|(of, _)| *of == kind || self.options.offers.contains(Operation::Submit))
+                .filter(|(of, _)| of == kind || at_once)
                 .map(|(_, uid)| *uid)
                 .filter(|uid| {
                     self.change(*uid).and_then(|c| c.sent.as_ref()).is_some_and(|sent| sent.batch == Some(batch))
@@ -125,7 +156,9 @@ impl Engine {
                     sent.key = key.clone();
                 }
             }
+            out.push((key, ours));
         }
+        out
     }
 
     /// Takes the draft of one row over into an accepted change. Gives whether anything changed.
@@ -244,7 +277,17 @@ impl Engine {
                 }
             }
         }
-        self.removed.extend(plan.dropped);
+        if !plan.frozen.is_empty() {
+            self.mark = None;
+        }
+        for uid in plan.frozen {
+            if let Some(change) = self.change_mut(uid) {
+                change.sent = None;
+            }
+        }
+        for (place, dropped) in plan.dropped {
+            self.removed.put(place, dropped);
+        }
         self.meta_dirty = true;
         self.snapshot_needed |= plan.snapshot;
         plan.tickets

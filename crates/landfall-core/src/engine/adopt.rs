@@ -36,13 +36,13 @@ impl Engine {
 
     /// The rows here were read from the server just now and are newer than the stored ones: they stay, and of the other
     /// program's state its pending changes go on top of them.
-    fn lay_theirs_on_top(&mut self, restored: Restored) {
+    fn lay_theirs_on_top(&mut self, mut restored: Restored) {
         let unknown = |uid: Uid| self.change(uid).is_none();
         let rows = restored.rows.into_iter().enumerate().filter_map(|(at, (row, change))| {
             let change = change.filter(|change| change.accepted.is_some() || change.sent.is_some())?;
             unknown(row.uid).then_some((Some(at), Removed { row, change }))
         });
-        let removed = restored.removed.into_iter().filter(|gone| unknown(gone.row.uid)).map(|gone| (None, gone));
+        let removed = restored.removed.take().map(|(_, gone)| gone).filter(|gone| unknown(gone.row.uid)).map(|gone| (None, gone));
         let theirs: Vec<(Option<usize>, Removed)> = rows.chain(removed).collect();
         if !theirs.is_empty() {
             self.lay_on_top(theirs, !self.options.server_paging && !self.options.server_filtering);
@@ -64,8 +64,8 @@ impl Engine {
                 })
                 .collect();
             rows.sort_by_key(|(_, at, ..)| *at);
-            let gone = self.removed.drain(..).chain(self.parked.drain(..));
-            rows.extend(gone.map(|gone| (false, usize::MAX, gone.row, gone.change)));
+            let gone = self.removed.take().chain(self.parked.take());
+            rows.extend(gone.map(|(_, gone)| (false, usize::MAX, gone.row, gone.change)));
             rows
         };
         let theirs: HashMap<Uid, Option<Change>> = restored
@@ -110,7 +110,7 @@ impl Engine {
             .table
             .get(uid)
             .map(|row| row.record.clone())
-            .or_else(|| self.removed.iter().find(|gone| gone.row.uid == uid).map(|gone| gone.row.record.clone()));
+            .or_else(|| self.removed.get(uid).map(|gone| gone.row.record.clone()));
         let (Some(their_change), Some(stored)) = (theirs.get(&uid), stored) else {
             return self.lay_one(present, at, row, change, theirs);
         };
@@ -166,8 +166,8 @@ impl Engine {
     /// Puts a row of ours in place of theirs of the same identity.
     fn put_over(&mut self, present: bool, at: usize, row: Row, change: Change) {
         let uid = row.uid;
-        self.removed.retain(|gone| gone.row.uid != uid);
-        self.parked.retain(|gone| gone.row.uid != uid);
+        self.removed.remove(uid);
+        self.parked.remove(uid);
         if !present {
             self.forget(uid);
             self.removed.push(Removed { row, change });
@@ -226,7 +226,7 @@ impl Engine {
                 Some(their) => over(&row.record, their),
                 None => row.record.clone(),
             };
-            self.removed.retain(|gone| gone.row.uid != uid);
+            self.removed.remove(uid);
             match self.table.record_mut(uid) {
                 Some(slot) => *slot = record,
                 None => {
@@ -238,7 +238,7 @@ impl Engine {
             }
         } else {
             self.forget(uid);
-            self.removed.retain(|gone| gone.row.uid != uid);
+            self.removed.remove(uid);
             self.removed.push(Removed { row: Row { uid, ..row }, change });
         }
     }
@@ -252,7 +252,7 @@ impl Engine {
         let answer = crate::ReadAnswer { rows: records, ..crate::ReadAnswer::default() };
         self.take_fresh(answer);
         for gone in drafts_gone {
-            if !self.removed.iter().any(|known| known.row.uid == gone.row.uid) {
+            if self.removed.get(gone.row.uid).is_none() {
                 self.removed.push(gone);
             }
         }

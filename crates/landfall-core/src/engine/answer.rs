@@ -185,8 +185,8 @@ impl Engine {
                     change.accepted = None;
                     change.draft = true;
                 }
-                self.removed.retain(|gone| gone.row.uid != uid);
-                self.parked.retain(|gone| gone.row.uid != uid);
+                self.removed.remove(uid);
+                self.parked.remove(uid);
                 delta.delete.push(uid.0);
                 return Some(outcome);
             }
@@ -215,7 +215,7 @@ impl Engine {
             // Without a storage a failure stays a draft, and a read drops drafts.
             change.accepted = None;
             change.draft = true;
-            self.parked.retain(|parked| parked.row.uid != uid);
+            self.parked.remove(uid);
             return Some(outcome);
         }
         if let (Some(shown), Some(below)) = (shown, change.below())
@@ -421,8 +421,8 @@ impl Engine {
         let storage = self.options.offline_storage;
         self.acknowledged_while_reading(sent.kind, &record);
         if sent.kind == ChangeKind::Destroy {
-            self.removed.retain(|gone| gone.row.uid != uid);
-            self.parked.retain(|gone| gone.row.uid != uid);
+            self.removed.remove(uid);
+            self.parked.remove(uid);
             if self.table.get(uid).is_some() {
                 self.revived(uid, delta);
             } else {
@@ -487,7 +487,7 @@ impl Engine {
         let followed = change.accepted.is_some();
         if let Some(slot) = self.table.record_mut(uid) {
             *slot = now;
-        } else if let Some(gone) = self.removed.iter_mut().chain(&mut self.parked).find(|gone| gone.row.uid == uid) {
+        } else if let Some(gone) = self.removed.get_mut(uid).or_else(|| self.parked.get_mut(uid)) {
             gone.row.record = carry_over(&sent.record, &gone.row.record, &record);
         }
         self.ids = None;
@@ -497,11 +497,9 @@ impl Engine {
         if self.overlay.get(&uid).is_some_and(Change::is_idle) {
             self.overlay.remove(&uid);
         }
-        if let Some(at) =
-            self.parked.iter().position(|parked| parked.row.uid == uid && parked.change.accepted.is_none())
-        {
+        if self.parked.get(uid).is_some_and(|parked| parked.change.accepted.is_none()) {
             // It was only kept for its change; the rows shown do not contain it.
-            self.parked.remove(at);
+            self.parked.remove(uid);
             delta.delete.push(uid.0);
             return Ok(Some(outcome));
         }

@@ -29,7 +29,7 @@ impl Engine {
         let mut delta = Delta::default();
         let (mut came, mut went) = (0, 0);
         let mut back = Vec::new();
-        for Removed { row, mut change } in std::mem::take(&mut self.removed) {
+        for (place, Removed { row, mut change }) in self.removed.take() {
             let (uid, order) = (row.uid, row.order);
             match self.back(uid, order, &mut change, &mut delta) {
                 Back::To(record) => {
@@ -37,7 +37,7 @@ impl Engine {
                     came += 1;
                     self.keep(uid, change, true);
                 }
-                Back::Gone => self.removed.push(Removed { row, change }),
+                Back::Gone => self.removed.put(place, Removed { row, change }),
                 Back::Never => {}
             }
         }

@@ -223,6 +223,11 @@ impl Change {
         }
     }
 
+    /// Whether the storage holds all there is to say: an accepted change, and no draft on top of it.
+    pub(crate) fn is_stored_as_accepted(&self) -> bool {
+        !self.draft && self.accepted.as_ref().is_some_and(|accepted| !accepted.unstored)
+    }
+
     /// Whether anything is left to remember.
     pub(crate) fn is_idle(&self) -> bool {
         self.sent.is_none()

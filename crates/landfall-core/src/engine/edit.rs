@@ -57,14 +57,13 @@ impl Engine {
     /// Puts a record into table and groups; revives a removed row of the same id instead of making a second (Q28).
     fn place(&mut self, index: usize, record: Record) -> (Uid, usize, bool) {
         let revived = self.id_of(&record).filter(|id| !id.is_null() && !self.is_default_id(Some(id))).and_then(|id| {
-            self.removed
-                .iter()
-                .position(|gone| !gone.change.in_flight() && self.id_of(&gone.row.record) == Some(id.clone()))
+            let same = |gone: &&Removed| !gone.change.in_flight() && self.id_of(&gone.row.record).as_ref() == Some(&id);
+            self.removed.iter().find(same).map(|gone| gone.row.uid)
         });
+        let revived = revived.and_then(|uid| self.removed.remove(uid));
         let found = revived.is_some();
         let uid = match revived {
-            Some(at) => {
-                let Removed { row, mut change } = self.removed.remove(at);
+            Some(Removed { row, mut change }) => {
                 change.draft = change.below().is_none_or(|below| *below != record) || change.accepted.is_some();
                 if let Some(below) = change.below() {
                     for name in difference(below, &record) {

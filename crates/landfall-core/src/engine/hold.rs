@@ -147,7 +147,7 @@ impl Engine {
 
     /// The frozen requests of several rows that a sync of this kind sends: whole, or not at all.
     pub(super) fn wanted_batches(&self, mode: Mode) -> HashSet<u64> {
-        let gone = self.removed.iter().chain(&self.parked).map(|gone| (gone.row.uid, &gone.change));
+        let gone = self.removed.iter().chain(self.parked.iter()).map(|gone| (gone.row.uid, &gone.change));
         let all = self.overlay.iter().map(|(uid, change)| (*uid, change)).chain(gone);
         all.filter_map(|(uid, change)| Some((uid, change, change.sent.as_ref()?.batch?)))
             .filter(|(uid, change, _)| self.wants(*uid, change, mode))
@@ -178,7 +178,7 @@ impl Engine {
         if !ready {
             return None;
         }
-        let gone = self.removed.iter().chain(&self.parked).map(|gone| &gone.change);
+        let gone = self.removed.iter().chain(self.parked.iter()).map(|gone| &gone.change);
         let due = self
             .overlay
             .values()

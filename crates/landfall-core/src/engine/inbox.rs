@@ -251,7 +251,7 @@ impl Engine {
             self.overlay.keys().filter_map(|uid| self.table.position(*uid).map(|at| (at, *uid))).collect();
         rows.sort_unstable();
         let shown = rows.into_iter().filter_map(|(_, uid)| self.overlay.get(&uid).map(|change| (uid, change)));
-        let hidden = self.removed.iter().chain(&self.parked).map(|gone| (gone.row.uid, &gone.change));
+        let hidden = self.removed.iter().chain(self.parked.iter()).map(|gone| (gone.row.uid, &gone.change));
         let stored = self.hidden.iter().flat_map(|hidden| {
             let rows = hidden.rows.iter().filter_map(|(row, change)| change.as_ref().map(|change| (row.uid, change)));
             rows.chain(hidden.removed.iter().map(|gone| (gone.row.uid, &gone.change)))

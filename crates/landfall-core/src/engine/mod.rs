@@ -12,6 +12,7 @@ mod change;
 mod doubt;
 mod edit;
 mod event;
+mod gone;
 mod groups;
 mod hold;
 mod inbox;
@@ -43,7 +44,8 @@ pub use step::{Settled, Step, Steps, Then, Ticket};
 pub use table::Uid;
 
 use crate::{Delta, Error, Record, Result, Revision, StoredState, Text, Value, depth, record::Cell};
-use change::{Change, Removed};
+use change::Change;
+use gone::Gone;
 use groups::GroupNode;
 use local::Computed;
 use persist::Restored;
@@ -63,9 +65,9 @@ pub struct Engine {
     state: State,
     table: Table,
     overlay: HashMap<Uid, Change>,
-    removed: Vec<Removed>,
+    removed: Gone,
     /// Pending changes of rows that the last read did not contain.
-    parked: Vec<Removed>,
+    parked: Gone,
     /// Rows that go to the end when everything is cancelled (R4.26, without a storage).
     appended: Vec<Uid>,
     groups: Option<Vec<GroupNode>>,
@@ -93,6 +95,8 @@ pub struct Engine {
     hidden: Option<Restored>,
     revision: Revision,
     snapshot_needed: bool,
+    /// What the stored meta document says about rows that are sent, as of the last commit handed out.
+    mark: Option<persist::Mark>,
     /// The rows were read from the server and are not stored yet.
     fresh_rows: bool,
     meta_dirty: bool,
@@ -118,8 +122,8 @@ impl Engine {
             state: State::new(&options),
             table: Table::default(),
             overlay: HashMap::new(),
-            removed: Vec::new(),
-            parked: Vec::new(),
+            removed: Gone::default(),
+            parked: Gone::default(),
             appended: Vec::new(),
             groups: None,
             pristine_groups: None,
@@ -140,6 +144,7 @@ impl Engine {
             hidden: None,
             revision: 0,
             snapshot_needed: false,
+            mark: None,
             fresh_rows: false,
             meta_dirty: false,
             commits: 0,
@@ -228,6 +233,8 @@ impl Engine {
     /// The stored state was replaced: what was accepted before is a draft again, and the new state is shown by the next
     /// read.
     fn replaced(&mut self, ticket: Ticket, stored: Result<()>) -> Steps {
+        // What is stored still, and what was written since without looking at its mark, does not go together.
+        self.snapshot_needed |= stored.is_err() && self.loaded;
         if stored.is_ok() {
             self.loaded = false;
             self.hidden = None;
@@ -289,6 +296,7 @@ impl Engine {
                     self.loaded = true;
                     self.revision = revision;
                     self.avoid(&restored);
+                    self.go_on_with(&restored);
                     self.hidden = Some(restored);
                 }
                 Err(error) => return self.not_restored(inner, error),
@@ -401,6 +409,7 @@ impl Engine {
         }
         let stored = StoredState::from_kendo(state)?;
         let delta = Delta { clear: true, delete: Vec::new(), put: stored.rows, meta: stored.meta };
+        self.mark = None;
         self.handed.push_back(false);
         Ok(Steps::from([Step::Commit(delta, Then(Cont::Replaced(ticket)))]))
     }

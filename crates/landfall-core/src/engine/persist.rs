@@ -5,19 +5,33 @@
 //! `record`: the accepted values (the base while nothing is accepted) in the server's member names. `change`: one object
 //!
 //! ```json
-//! {"seq":3,"key":"…","base":{…},"changed":["name"],"offline":{"kind":"update","record":{…}},"accepted":true,
-//!  "standing":"queued","attempts":1,"error":{"message":"…","status":503},
-//!  "sent":{"kind":"update","record":{…},"key":"…","changed":["name"],"attempts":1,"doubt":true}}
+//! {"seq":3,"key":"…","was":{"name":"old"},"new":["note"],"changed":["name"],"accepted":true,
+//!  "offline":{"kind":"update","record":{…}},"standing":"queued","attempts":1,"error":{"message":"…","status":503},
+//!  "sent":{"kind":"update","record":{…},"key":"…","changed":["name"],"attempts":1},"since":51}
 //! ```
 //!
 //! `error` may also hold `body` (what the server said), `verdict` (what the failure policy made of it), `at` and `wait` (when, and
 //! how long the change waits since then; milliseconds), and of a conflict `theirs` (the server's record, null when it is gone).
 //!
-//! `meta`: `{"format":1}`, with `groups` (the tree of server groups, leaves by row id) where there is one.
+//! The base is what `record` becomes with the members of `was` put back and those of `new` taken out; where that does not
+//! give its members in their order, `base` holds it whole (in format 1 always).
+//!
+//! `meta`: `{"format":2}`, with `groups` (the tree of server groups, leaves by row id) where there is one, and with
+//! `sending` while a sync is under way, or was when the program ended:
+//!
+//! ```json
+//! {"mark":52,"batch":7,"lists":[{"key":"…","rows":[4096,1,1,10]}]}
+//! ```
+//!
+//! The rows of the lists (the first id, then the distance to the one before) are sent as they were accepted: each as if its
+//! `change` said so in `sent`, with the place it has in its list, and the key of the list where it has one. Not those whose
+//! `since` is the mark: they were written later and say for themselves what is sent. So the marks of a sync cost a few bytes
+//! a row, and no row is written for being sent.
 
 use super::{
     Engine, Step, Steps,
     change::{Accepted, Change, Failure, Removed, Sent, Standing, Theirs, difference},
+    gone::Gone,
     groups::{GroupItems, GroupNode},
     policy::Verdict,
     step::{Cont, Then},
@@ -26,17 +40,156 @@ use super::{
 use crate::{
     ChangeKind, Date, Delta, Error, ErrorKind, Record, Result, RowId, StoredRow, StoredState, Text, Value, depth,
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// The version of the stored form that this program writes.
-pub(crate) const FORMAT: i64 = 1;
+pub(crate) const FORMAT: i64 = 2;
 
 /// What a stored state holds, decoded.
 #[derive(Debug, Default)]
 pub(crate) struct Restored {
     pub(crate) rows: Vec<(Row, Option<Change>)>,
-    pub(crate) removed: Vec<Removed>,
+    pub(crate) removed: Gone,
     pub(crate) groups: Option<Vec<GroupNode>>,
+    /// What the meta document says about rows that are sent.
+    pub(crate) mark: Option<Mark>,
+    /// The meta document is of an older format than this program writes.
+    pub(crate) old: bool,
+}
+
+/// Rows that are sent as they were accepted: said in one place instead of in each row.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Mark {
+    /// Another one for every sync.
+    pub(crate) number: u64,
+    /// The number of the batch they travel in.
+    pub(crate) batch: Option<u64>,
+    /// The rows that travel together in their order, with their key; without a key, each travels alone with its own.
+    pub(crate) lists: Vec<(Option<Text>, Vec<RowId>)>,
+}
+
+impl Mark {
+    fn to_value(&self) -> Value {
+        let mut out = Record::from([("mark", self.number)]);
+        if let Some(batch) = self.batch {
+            out.set("batch", batch);
+        }
+        let lists = self.lists.iter().map(|(key, rows)| {
+            let mut list = Record::new();
+            if let Some(key) = key {
+                list.set("key", key);
+            }
+            let mut before = 0_u64;
+            let distances = rows.iter().map(|row| {
+                let before = std::mem::replace(&mut before, *row);
+                match row.checked_sub(before) {
+                    Some(distance) => Value::from(distance),
+                    None => Value::from(-i64::try_from(before - row).unwrap_or(i64::MAX)),
+                }
+            });
+            list.set("rows", Value::array(distances.collect::<Vec<_>>()));
+            Value::from(list)
+        });
+        out.set("lists", Value::array(lists.collect::<Vec<_>>()));
+        out.into()
+    }
+
+    fn from_value(value: &Value) -> Option<Self> {
+        let record = value.as_object()?;
+        let lists = record.get("lists")?.as_array()?.iter().filter_map(Value::as_object).map(|list| {
+            let key = list.get("key").and_then(Value::as_str).map(Text::from);
+            let mut at = 0_u64;
+            let distances = list.get("rows").and_then(Value::as_array).unwrap_or_default();
+            let rows = distances.iter().map(|distance| {
+                at = match distance.as_i64() {
+                    Some(distance) => at.wrapping_add_signed(distance),
+                    None => at.wrapping_add(number(Some(distance)).unwrap_or_default()),
+                };
+                at
+            });
+            (key, rows.collect())
+        });
+        Some(Self { number: number(record.get("mark"))?, batch: number(record.get("batch")), lists: lists.collect() })
+    }
+
+    /// The place of each row: which list, and where in it.
+    fn places(&self) -> HashMap<RowId, (usize, usize)> {
+        let lists = self.lists.iter().enumerate();
+        lists.flat_map(|(list, (_, rows))| rows.iter().enumerate().map(move |(at, row)| (*row, (list, at)))).collect()
+    }
+
+    /// Says in the bookkeeping of one row what the mark says about it.
+    fn say(&self, book: &mut Record, state: ChangeKind, (list, place): (usize, usize)) {
+        let later = number(book.get("since")) == Some(self.number);
+        if later || book.contains("sent") || !book.get("accepted").is_some_and(Value::is_truthy) {
+            return;
+        }
+        let mut sent = Record::from([("kind", kind_in(book).unwrap_or(state).as_str())]);
+        let key = self.lists.get(list).and_then(|(key, _)| key.as_ref());
+        if let Some(key) = key.map(Value::from).or_else(|| book.get("key").cloned()) {
+            sent.set("key", key);
+        }
+        if let Some(changed) = book.get("changed") {
+            sent.set("changed", changed.clone());
+        }
+        // The try that was about to be made is counted.
+        sent.set("attempts", count(book.get("attempts")).saturating_add(1));
+        if let Some(batch) = self.batch {
+            sent.set("batch", batch);
+            sent.set("place", place);
+        }
+        book.set("sent", sent);
+    }
+}
+
+/// Whether two values are written with the same letters.
+fn spelled_alike(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::String(a), Value::String(b)) => a == b,
+        (Value::Bool(a), Value::Bool(b)) => a == b,
+        (Value::Null, Value::Null) => true,
+        _ => a.to_json() == b.to_json(),
+    }
+}
+
+/// The base of a change in its stored form: by its difference from the record where that gives it back as it is.
+fn base_out(out: &mut Record, base: Record, record: &Record) {
+    let was: Record = base
+        .iter()
+        .filter(|(name, value)| !record.get(name).is_some_and(|now| spelled_alike(now, value)))
+        .map(|(name, value)| (name, value.clone()))
+        .collect();
+    let new: Vec<Text> =
+        record.iter().filter(|(name, _)| !base.contains(name)).map(|(name, _)| Text::from(name)).collect();
+    let names = record.iter().map(|(name, _)| name).filter(|name| base.contains(name));
+    let lost = was.iter().map(|(name, _)| name).filter(|name| !record.contains(name));
+    if names.chain(lost).eq(base.iter().map(|(name, _)| name)) {
+        out.set("was", was);
+        if !new.is_empty() {
+            out.set("new", list(&new));
+        }
+    } else {
+        out.set("base", base);
+    }
+}
+
+/// The base of a change from its stored form; `record` is the text of the stored record.
+fn base_in(book: &Record, record: &str) -> Result<Option<Record>> {
+    let Some(was) = book.get("was").and_then(Value::as_object) else {
+        return Ok(book.get("base").and_then(Value::as_object).cloned());
+    };
+    let mut base = Record::from_json(record).map_err(damaged)?;
+    for name in texts(book.get("new")) {
+        base.remove(&name);
+    }
+    for (name, value) in was.iter() {
+        base.set(name, value.clone());
+    }
+    Ok(Some(base))
+}
+
+fn number(value: Option<&Value>) -> Option<u64> {
+    value.and_then(Value::as_number).and_then(crate::Number::as_u64)
 }
 
 fn texts(value: Option<&Value>) -> Vec<Text> {
@@ -75,13 +228,7 @@ impl Engine {
         self.table
             .get(uid)
             .map(|row| row.order)
-            .or_else(|| {
-                self.removed
-                    .iter()
-                    .chain(&self.parked)
-                    .find(|removed| removed.row.uid == uid)
-                    .map(|removed| removed.row.order)
-            })
+            .or_else(|| self.gone(uid).map(|gone| gone.row.order))
             .unwrap_or(u64::MAX >> 12)
     }
 
@@ -111,6 +258,7 @@ impl Engine {
             (None, Some(sent)) => (sent.kind, &sent.record),
             (None, None) => return change.base.as_ref().map(|base| self.plain(uid, order, base)),
         };
+        let written = self.out(record);
         let mut out = Record::new();
         let created = change.sent.as_ref().is_some_and(|sent| sent.kind == ChangeKind::Create);
         let state = if created && kind == ChangeKind::Update {
@@ -121,11 +269,10 @@ impl Engine {
             kind
         };
         if kind == ChangeKind::Destroy {
-            let seq = self.removed.iter().position(|removed| removed.row.uid == uid).unwrap_or(self.removed.len());
-            out.set("seq", seq);
+            out.set("seq", self.removed.place(uid));
         }
         if let Some(base) = &change.base {
-            out.set("base", self.out(base));
+            base_out(&mut out, self.out(base), &written);
         }
         if let Some(accepted) = &change.accepted {
             out.set("accepted", true);
@@ -168,19 +315,24 @@ impl Engine {
             }
             out.set("sent", entry);
         }
+        if let Some(mark) = &self.mark {
+            out.set("since", mark.number);
+        }
         Some(StoredRow {
             id: uid.0,
             order,
             state: Some(state),
-            record: Arc::from(self.out(record).to_json()),
+            record: Arc::from(written.to_json()),
             change: Some(Arc::from(out.to_json())),
         })
     }
 
     /// Everything, to replace whatever is stored.
-    pub(crate) fn snapshot(&self) -> Delta {
+    pub(crate) fn snapshot(&mut self) -> Delta {
+        // Each row says for itself what is sent.
+        self.mark = None;
         let mut put: Vec<StoredRow> = self.table.rows().iter().filter_map(|row| self.encode(row.uid)).collect();
-        for removed in self.removed.iter().chain(&self.parked) {
+        for removed in self.removed.iter().chain(self.parked.iter()) {
             put.extend(self.encode_layers(removed.row.uid, removed.row.order, &removed.change));
         }
         Delta { clear: true, delete: Vec::new(), put, meta: Some(self.meta()) }
@@ -191,7 +343,17 @@ impl Engine {
         if let Some(groups) = &self.groups {
             out.set("groups", Value::array(groups.iter().map(group_out)));
         }
+        if let Some(mark) = &self.mark {
+            out.set("sending", mark.to_value());
+        }
         Arc::from(out.to_json())
+    }
+
+    /// Takes over what a stored state says about itself: what is written from now on goes with it.
+    pub(crate) fn go_on_with(&mut self, restored: &Restored) {
+        self.mark.clone_from(&restored.mark);
+        // An older program must not take what this one writes for its own.
+        self.meta_dirty |= restored.old;
     }
 
     /// A commit of the delta with nothing to be done after it, if there is a storage and something to commit.
@@ -209,7 +371,7 @@ impl Engine {
         }
         // A commit behind one of everything must not rely on that one: it may fail.
         let renumbered = self.table.take_renumbered();
-        let unsure = !delta.is_empty() && self.handed.contains(&true);
+        let unsure = (self.meta_dirty || !delta.is_empty()) && self.handed.contains(&true);
         if renumbered || self.snapshot_needed || unsure {
             self.snapshot_needed = false;
             self.meta_dirty = false;
@@ -241,6 +403,8 @@ impl Engine {
                     "written by a newer version of landfall; update this program",
                 ));
             }
+            out.old = meta.get("format").and_then(Value::as_i64).is_none_or(|format| format < FORMAT);
+            out.mark = meta.get("sending").and_then(Mark::from_value);
             if let Some(groups) = meta.get("groups").and_then(Value::as_array) {
                 out.groups = Some(groups.iter().filter_map(group_in).collect());
             }
@@ -248,6 +412,7 @@ impl Engine {
         let mut removed: Vec<(i64, Removed)> = Vec::new();
         let records = self.records_in(&state.rows)?;
         let looks_new = self.newness();
+        let places = out.mark.as_ref().map(Mark::places).unwrap_or_default();
         out.rows.reserve(records.len());
         for (stored, record) in state.rows.iter().zip(records) {
             let row = Row { uid: Uid(stored.id), order: stored.order, record: record.clone() };
@@ -260,11 +425,16 @@ impl Engine {
                 out.rows.push((row, change));
                 continue;
             };
-            let book = match &stored.change {
+            let mut book = match &stored.change {
                 Some(text) => Record::from_json(text).map_err(damaged)?,
                 None => Record::new(),
             };
-            let change = self.change_in(kind, &record, &book, stored.change.is_none());
+            if let (Some(mark), Some(place)) = (&out.mark, places.get(&stored.id)) {
+                mark.say(&mut book, kind, *place);
+            }
+            let base = base_in(&book, &stored.record)?;
+            let base = base.map(|base| self.read_in(base, kind == ChangeKind::Create));
+            let change = self.change_in(kind, &record, base, &book, stored.change.is_none());
             if kind == ChangeKind::Destroy {
                 let seq = book.get("seq").and_then(Value::as_i64).unwrap_or(i64::MAX);
                 removed.push((seq, Removed { row, change }));
@@ -273,7 +443,10 @@ impl Engine {
             }
         }
         removed.sort_by_key(|(seq, _)| *seq);
-        out.removed = removed.into_iter().map(|(_, removed)| removed).collect();
+        for (seq, gone) in removed {
+            // What came from elsewhere says nothing of its place.
+            out.removed.put(u64::try_from(seq).ok().filter(|_| seq < i64::MAX).unwrap_or(0), gone);
+        }
         Ok(out)
     }
 
@@ -349,11 +522,18 @@ impl Engine {
         Some(failure)
     }
 
-    fn change_in(&self, kind: ChangeKind, record: &Record, book: &Record, foreign: bool) -> Change {
+    fn change_in(
+        &self,
+        kind: ChangeKind,
+        record: &Record,
+        base: Option<Record>,
+        book: &Record,
+        foreign: bool,
+    ) -> Change {
         let inner = |value: Option<&Value>| {
             value.and_then(Value::as_object).map(|found| self.read_in(found.clone(), kind == ChangeKind::Create))
         };
-        let mut change = Change { base: inner(book.get("base")), ..Change::default() };
+        let mut change = Change { base, ..Change::default() };
         if foreign || book.get("accepted").is_some_and(Value::is_truthy) {
             let key = book.get("key").and_then(Value::as_str).map_or_else(|| self.new_key(), Text::from);
             let offline = match book.get("offline").and_then(Value::as_object) {
@@ -460,6 +640,8 @@ impl StoredState {
         if let Some(raw) = meta.get("raw").filter(|_| self.rows.is_empty()) {
             return Ok(raw.clone());
         }
+        let mark = meta.get("sending").and_then(Mark::from_value).filter(|_| bookkeeping);
+        let places = mark.as_ref().map(Mark::places).unwrap_or_default();
         let mut rows: Vec<(RowId, Value)> = Vec::with_capacity(self.rows.len());
         let mut removed: Vec<(i64, Value)> = Vec::new();
         for row in &self.rows {
@@ -471,6 +653,10 @@ impl StoredState {
             // Removals of ours come last, in their order; one of Kendo's own stays where it stood.
             let seq = book.as_ref().and_then(|book| book.get("seq")).and_then(Value::as_i64);
             if let (true, Some(mut book)) = (bookkeeping, book) {
+                if let (Some(mark), Some(state), Some(place)) = (&mark, row.state, places.get(&row.id)) {
+                    // Here there is no other place for it.
+                    mark.say(&mut book, state, *place);
+                }
                 book.set("id", row.id);
                 record.set(BOOKKEEPING, book);
             }
@@ -482,7 +668,7 @@ impl StoredState {
         removed.sort_by_key(|(seq, _)| *seq);
         let mut out: Vec<Value> = match meta.get("groups").and_then(Value::as_array) {
             Some(groups) => {
-                let mut by_id: std::collections::HashMap<RowId, Value> = rows.iter().cloned().collect();
+                let mut by_id: HashMap<RowId, Value> = rows.iter().cloned().collect();
                 let mut out: Vec<Value> = groups.iter().filter_map(|group| group_to_kendo(group, &mut by_id)).collect();
                 out.extend(rows.into_iter().filter_map(|(id, _)| by_id.remove(&id)));
                 out
@@ -533,7 +719,7 @@ impl StoredState {
     }
 }
 
-fn group_to_kendo(group: &Value, rows: &mut std::collections::HashMap<RowId, Value>) -> Option<Value> {
+fn group_to_kendo(group: &Value, rows: &mut HashMap<RowId, Value>) -> Option<Value> {
     let mut head = group.as_object()?.clone();
     let items: Vec<Value> = match (head.remove("groups"), head.remove("rows")) {
         (Some(Value::Array(groups)), _) => groups.iter().filter_map(|group| group_to_kendo(group, rows)).collect(),
@@ -552,7 +738,7 @@ fn group_to_kendo(group: &Value, rows: &mut std::collections::HashMap<RowId, Val
 #[derive(Default)]
 struct Ids {
     /// Whether a row took it already.
-    brought: std::collections::HashMap<RowId, bool>,
+    brought: HashMap<RowId, bool>,
     last: RowId,
 }
 

@@ -139,7 +139,9 @@ impl Engine {
                 .map(|gone| gone.row.uid)
                 .collect();
             for uid in gone {
-                self.removed.retain(|removed| removed.row.uid != uid || removed.change.in_flight());
+                if !self.removed.get(uid).is_some_and(|removed| removed.change.in_flight()) {
+                    self.removed.remove(uid);
+                }
                 delta.delete.push(uid.0);
             }
         }

@@ -331,6 +331,7 @@ impl Engine {
             Err(error) => return self.read_refused(run, &error.during("read")),
         };
         self.avoid(&restored);
+        self.go_on_with(&restored);
         self.show(restored);
         self.loaded = true;
         self.revision = state.revision;
@@ -387,7 +388,7 @@ impl Engine {
 
     fn flying(&self) -> Vec<(Uid, super::change::Sent)> {
         let shown = self.overlay.iter().map(|(uid, change)| (*uid, change));
-        let hidden = self.removed.iter().chain(&self.parked).map(|removed| (removed.row.uid, &removed.change));
+        let hidden = self.removed.iter().chain(self.parked.iter()).map(|removed| (removed.row.uid, &removed.change));
         shown
             .chain(hidden)
             .filter_map(|(uid, change)| change.sent.clone().filter(|sent| sent.in_flight).map(|sent| (uid, sent)))
@@ -436,13 +437,13 @@ impl Engine {
         }
         out.extend(self.removed.iter().filter(|removed| keep(&removed.change)).map(|removed| (None, removed.clone())));
         out.extend(self.parked.iter().map(|parked| (None, parked.clone())));
-        if let Some(hidden) = self.hidden.take() {
+        if let Some(mut hidden) = self.hidden.take() {
             for (at, (row, change)) in hidden.rows.into_iter().enumerate() {
                 if let Some(change) = change.filter(|change| change.accepted.is_some() || change.sent.is_some()) {
                     out.push((Some(at), Removed { row, change }));
                 }
             }
-            out.extend(hidden.removed.into_iter().map(|removed| (None, removed)));
+            out.extend(hidden.removed.take().map(|(_, removed)| (None, removed)));
         }
         out
     }

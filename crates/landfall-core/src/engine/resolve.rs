@@ -95,12 +95,10 @@ impl Engine {
         if let Some(change) = self.overlay.remove(&uid) {
             return Some((Place::Shown, change));
         }
-        if let Some(at) = self.removed.iter().position(|gone| gone.row.uid == uid) {
-            let Removed { row, change } = self.removed.remove(at);
+        if let Some(Removed { row, change }) = self.removed.remove(uid) {
             return Some((Place::Removed(row), change));
         }
-        let at = self.parked.iter().position(|gone| gone.row.uid == uid)?;
-        let Removed { row, change } = self.parked.remove(at);
+        let Removed { row, change } = self.parked.remove(uid)?;
         Some((Place::Parked(row), change))
     }
 

@@ -269,6 +269,7 @@ impl Engine {
         let id = self.next_number();
         let mut run = self.sync.take().unwrap_or_default();
         run.tickets.extend(plan.tickets);
+        run.marked |= !plan.frozen.is_empty();
         run.queue.extend(queue);
         run.mode = plan.mode;
         if !waiting.is_empty() {

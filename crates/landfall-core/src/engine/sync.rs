@@ -61,7 +61,9 @@ pub(crate) struct Plan {
     pub(super) held: Vec<(ChangeKind, Uid)>,
     pub(super) tickets: Vec<Ticket>,
     pub(super) undo: Vec<(Uid, Change)>,
-    pub(super) dropped: Vec<Removed>,
+    /// Rows whose accepted change was frozen as it is stored.
+    pub(super) frozen: Vec<Uid>,
+    pub(super) dropped: Vec<(u64, Removed)>,
     pub(super) stored: usize,
     pub(super) send: Vec<(ChangeKind, Uid)>,
     /// The commit replaces everything.
@@ -105,6 +107,8 @@ pub(crate) struct SyncRun {
     pub(super) in_flight: usize,
     pub(super) open: usize,
     pub(super) follow: Vec<Uid>,
+    /// The mark beside the rows is of this sync.
+    pub(super) marked: bool,
     /// Something was accepted that waits: the queue is held.
     pub(super) held: bool,
     /// Requests sent so far, further tries included.
@@ -267,13 +271,16 @@ impl Engine {
         if let Some(change) = self.overlay.get_mut(&uid) {
             return Some(change);
         }
-        self.removed.iter_mut().chain(&mut self.parked).find(|gone| gone.row.uid == uid).map(|gone| &mut gone.change)
+        self.removed.get_mut(uid).or_else(|| self.parked.get_mut(uid)).map(|gone| &mut gone.change)
     }
 
     pub(crate) fn change(&self, uid: Uid) -> Option<&Change> {
-        self.overlay.get(&uid).or_else(|| {
-            self.removed.iter().chain(&self.parked).find(|gone| gone.row.uid == uid).map(|gone| &gone.change)
-        })
+        self.overlay.get(&uid).or_else(|| self.gone(uid).map(|gone| &gone.change))
+    }
+
+    /// A row that is not in the table and whose change is kept.
+    pub(crate) fn gone(&self, uid: Uid) -> Option<&Removed> {
+        self.removed.get(uid).or_else(|| self.parked.get(uid))
     }
 
     pub(super) fn try_finish(&mut self) -> Steps {
@@ -324,6 +331,11 @@ impl Engine {
             steps.extend(slot.events.into_iter().map(Step::Emit));
             outcomes.extend(slot.outcomes);
         }
+        if self.mark.is_some() && !self.snapshot_needed && (run.marked || !self.anything_is_sent()) {
+            // Everything that is marked was answered, and each row says for itself how.
+            self.mark = None;
+            self.meta_dirty = true;
+        }
         let report = SyncReport { outcomes, stored: 0 };
         let done: Vec<Item> = report
             .outcomes
@@ -345,6 +357,11 @@ impl Engine {
             steps.push_back(Step::Emit(Event::new(EventKind::Sync)));
         }
         self.end_sync(run.tickets, &Ok(report), steps)
+    }
+
+    fn anything_is_sent(&self) -> bool {
+        let gone = self.removed.iter().chain(self.parked.iter()).map(|gone| &gone.change);
+        self.overlay.values().chain(gone).any(|change| change.sent.is_some())
     }
 
     /// What is seen, and the groups that cancelling goes back to, are what the sync leaves behind.
