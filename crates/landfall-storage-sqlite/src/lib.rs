@@ -22,17 +22,21 @@
 //!
 //! # The file
 //! Journal mode WAL with `synchronous=FULL`: a returned commit survives a power cut. The file and its companions `-wal`
-//! and `-shm` are readable by their owner only. Format 1 (`PRAGMA user_version`; the `application_id` is `LFAL`):
+//! and `-shm` are readable by their owner only. Format 2 (`PRAGMA user_version`; the `application_id` is `LFAL`):
 //!
 //! | table | columns |
 //! |---|---|
 //! | `states` | `id`, `key`, `revision`, `meta` (JSON), and for checking: `row_count`, `byte_count`, `row_sum`, `meta_crc`, `crc` |
 //! | `rows` | `state` (of `states.id`), `id`, `ord`, `marker` (`create`, `update`, `destroy` or null), `record` (JSON), `change` (JSON), `crc` |
+//! | `recent` | as `rows`: what stands in place of the row of the same id there; without a record, that it is deleted |
 //! | `store` | one row: `state_count` |
 //!
 //! ```sh
-//! sqlite3 offline.sqlite "select marker, record from rows where marker is not null order by ord"
+//! sqlite3 offline.sqlite "select marker, record from recent where marker is not null order by ord"
 //! ```
+//!
+//! Changes are written to `recent`, close together, and moved to `rows` when there are many and nobody waits; what is pending
+//! stays there, so the query above shows all of it. A file of format 1 becomes one of format 2 with the first commit.
 //!
 //! The checksums (CRC-32) find accidents that SQLite itself does not notice; they are no protection against attackers.
 //! A row that was changed by hand is therefore refused as damaged. A file that is damaged, empty or somebody else's gives

@@ -242,6 +242,7 @@ fn sweep(path: &Path, dir: &Path) {
 fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
     transaction.execute_batch(schema::CREATE)?;
+    transaction.execute_batch(schema::RECENT)?;
     transaction.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", schema::FORMAT)?;
     transaction.commit()
@@ -282,7 +283,7 @@ fn connect(path: &Path, config: &SqliteConfig) -> Result<Connection> {
             .with("format", format.to_string())
             .with("known", schema::FORMAT.to_string()));
     }
-    check_tables(&connection)?;
+    check_tables(&connection, format)?;
     if !connection.is_readonly("main").map_err(error::map)? {
         prepare(&connection).map_err(error::map)?;
     }
@@ -305,7 +306,7 @@ pub(crate) fn settle(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// The tables must be those that we made, and nothing that acts by itself may be there.
-fn check_tables(connection: &Connection) -> Result<()> {
+fn check_tables(connection: &Connection, format: i32) -> Result<()> {
     let mut statement =
         connection.prepare("SELECT type, name, coalesce(sql, '') FROM sqlite_schema").map_err(error::map)?;
     let entries = statement
@@ -315,7 +316,7 @@ fn check_tables(connection: &Connection) -> Result<()> {
     if entries.iter().any(|(kind, ..)| kind == "trigger" || kind == "view") {
         return Err(error::damaged("the database holds triggers or views, which landfall never makes"));
     }
-    for (name, sql) in schema::tables() {
+    for (name, sql) in schema::tables(format) {
         if !entries.iter().any(|(_, known, text)| known == name && text == sql) {
             return Err(error::damaged("a table is missing or not as landfall makes it").with("table", name));
         }

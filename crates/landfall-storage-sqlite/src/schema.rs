@@ -7,7 +7,7 @@ use landfall_storage::{ChangeKind, StoredRow};
 pub(crate) const APPLICATION_ID: i32 = 0x4C46_414C;
 
 /// `PRAGMA user_version` of the files that this version writes, and the newest that it reads.
-pub(crate) const FORMAT: i32 = 1;
+pub(crate) const FORMAT: i32 = 2;
 
 pub(crate) const CREATE: &str = "
 CREATE TABLE store(
@@ -38,9 +38,25 @@ CREATE TABLE rows(
 INSERT INTO store(id, state_count) VALUES(1, 0);
 ";
 
-/// The names and columns that a file must have, as `PRAGMA table_list` and the like would tell; compared as text.
-pub(crate) fn tables() -> impl Iterator<Item = (&'static str, &'static str)> {
-    CREATE.split(';').map(str::trim).filter_map(|statement| {
+/// What format 2 has beside that: rows that stand in place of those of the same id in `rows`, so that changes all over a
+/// large state are written close together. One without a record is deleted.
+pub(crate) const RECENT: &str = "
+CREATE TABLE recent(
+  state INTEGER NOT NULL REFERENCES states(id),
+  id INTEGER NOT NULL,
+  ord INTEGER NOT NULL,
+  marker TEXT CHECK(marker IN ('create', 'update', 'destroy')),
+  record TEXT,
+  change TEXT,
+  crc INTEGER NOT NULL,
+  PRIMARY KEY(state, id)
+) STRICT, WITHOUT ROWID;
+";
+
+/// The tables that a file of this format must have, with their text.
+pub(crate) fn tables(format: i32) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let recent = if format >= 2 { RECENT } else { "" };
+    CREATE.split(';').chain(recent.split(';')).map(str::trim).filter_map(|statement| {
         let name = statement.strip_prefix("CREATE TABLE ")?.split('(').next()?;
         Some((name, statement))
     })

@@ -128,11 +128,18 @@ impl Storage for SqliteStorage {
 
     async fn commit(&self, key: &str, expected: Revision, delta: Delta) -> Result<Revision> {
         let shrinks = delta.clear || !delta.delete.is_empty();
-        let revision = self
+        let (revision, scattered) = self
             .run("commit", Some(key), move |database, key| {
-                database.commit(key, expected, &delta).map_err(|error| with_sizes(error, database, delta.size()))
+                let size = delta.size();
+                let revision =
+                    database.commit(key, expected, &delta).map_err(|error| with_sizes(error, database, size))?;
+                Ok((revision, database.is_scattered()))
             })
             .await?;
+        if scattered {
+            // After the answer: no commit waits for it but the next.
+            self.worker.run_later(Database::gather);
+        }
         if shrinks {
             self.worker.run_later(Database::give_back);
         }

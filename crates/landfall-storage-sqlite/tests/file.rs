@@ -89,7 +89,7 @@ fn other_tools_can_read_it() {
     let other = Connection::open(&path).unwrap();
     let (marker, name): (String, String) = other
         .query_row(
-            "SELECT marker, json_extract(record, '$.name') FROM rows JOIN states ON states.id = rows.state
+            "SELECT marker, json_extract(record, '$.name') FROM recent JOIN states ON states.id = recent.state
              WHERE key = 'products' AND marker IS NOT NULL ORDER BY ord",
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
@@ -109,7 +109,62 @@ fn a_file_of_every_released_format_opens() {
     let storage = open(&path);
     let fresh = open(&dir.path().join("fresh.sqlite"));
     assert_eq!(load(&storage, "products"), some_changes(&fresh));
+    let known = load(&storage, "products");
     assert_eq!(commit(&storage, "products", 2, Delta::default()), 3);
+    drop(storage);
+    assert_eq!(load(&open(&path), "products").rows, known.rows, "as a file of this format");
+    // Reading only changes nothing, and shows the same.
+    let path = dir.path().join("kept.sqlite");
+    fs::write(&path, include_bytes!("samples/format-1.sqlite")).unwrap();
+    let storage = SqliteStorage::open_with(&path, &SqliteConfig::new().read_only(true)).unwrap();
+    assert_eq!(load(&storage, "products"), known);
+    drop(storage);
+    assert_eq!(fs::read(&path).unwrap(), include_bytes!("samples/format-1.sqlite"));
+}
+
+/// How many rows are where.
+fn places(path: &Path) -> (u64, u64) {
+    let other = Connection::open(path).unwrap();
+    let count = |table: &str| {
+        let sql = format!("SELECT count(*) FROM {table}");
+        other.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
+    };
+    (count("rows"), count("recent"))
+}
+
+#[test]
+fn what_is_recent_stands_in_place_of_what_was_before_until_it_is_moved() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("offline.sqlite");
+    let storage = open(&path);
+    let row = |id: u64, text: &str| StoredRow {
+        id,
+        order: id,
+        state: None,
+        record: format!(r#"{{"text":"{text}"}}"#).into(),
+        change: None,
+    };
+    let mut model = StoredState::default();
+    let mut revision = 0;
+    let mut go = |delta: Delta| {
+        revision = commit(&storage, "k", revision, delta.clone());
+        model.apply(&delta, revision);
+        assert_eq!(load(&storage, "k"), model);
+        block_on(storage.keys()).unwrap();
+        places(&path)
+    };
+    assert_eq!(go(put((1..=9000).map(|id| row(id, "first")))), (9000, 0), "all at once");
+    assert_eq!(go(put([row(5, "second"), row(9001, "new")])), (9000, 2));
+    assert_eq!(go(Delta { delete: vec![5, 6, 9001, 77_777], ..Delta::default() }), (9000, 2));
+    assert_eq!(go(put([row(6, "again")])), (9000, 2));
+    let pending = |id| StoredRow { state: Some(ChangeKind::Update), change: Some("{}".into()), ..row(id, "pending") };
+    assert_eq!(go(put((7..=8).map(pending))), (9000, 4));
+    assert_eq!(go(put((1000..3000).map(|id| row(id, "third")))), (9000, 2004));
+    // One more than a quarter: what is not pending is moved, what is deleted is gone.
+    assert_eq!(go(put((3000..3300).map(|id| row(id, "fourth")))), (8999, 2));
+    assert_eq!(go(put((1..=9000).map(pending))), (8999, 9000), "what is pending stays");
+    assert_eq!(go(put((1..=9000).map(|id| row(id, "last")))), (9000, 0));
+    assert_eq!(go(Delta { clear: true, ..put([row(1, "only")]) }), (1, 0));
 }
 
 #[test]
@@ -130,7 +185,7 @@ fn foreign_empty_and_newer_files_are_refused_and_kept() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4, "nothing was left beside them");
     some_changes(&open(&path("newer")));
     let newer = Connection::open(path("newer")).unwrap();
-    newer.pragma_update(None, "user_version", 2).unwrap();
+    newer.pragma_update(None, "user_version", 3).unwrap();
     drop(newer);
     let before = fs::read(path("newer")).unwrap();
     let error = SqliteStorage::open(path("newer")).unwrap_err();
@@ -164,6 +219,7 @@ fn hostile_schemas_are_refused() {
         "DROP TABLE rows",
         "DROP TABLE store",
         "ALTER TABLE rows ADD COLUMN extra TEXT",
+        "DROP TABLE recent",
         "DELETE FROM store",
         "PRAGMA foreign_keys = OFF; DELETE FROM states",
         "UPDATE states SET crc = crc + 1",
@@ -186,8 +242,11 @@ fn changes_by_hand_are_found() {
     for (n, sql) in [
         "UPDATE rows SET record = '{}' WHERE id = 3",
         "UPDATE rows SET ord = ord + 1 WHERE id = 3",
-        "UPDATE rows SET marker = NULL WHERE id = 2",
-        "UPDATE rows SET change = NULL WHERE id = 2",
+        "UPDATE recent SET marker = NULL WHERE id = 2",
+        "UPDATE recent SET change = NULL WHERE id = 2",
+        "UPDATE recent SET record = NULL WHERE id = 2",
+        "DELETE FROM recent",
+        "INSERT INTO recent SELECT state, 3, ord, marker, NULL, change, crc FROM recent WHERE id = 2",
         "UPDATE rows SET crc = 1 WHERE id = 3",
         "DELETE FROM rows WHERE id = 3",
         "DELETE FROM rows",
