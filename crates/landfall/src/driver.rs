@@ -318,7 +318,9 @@ async fn commit_one(
     let mut last = None;
     for _ in 0..TRIES {
         let expected = shared.engine().revision();
-        match guarded(storage.commit(key, expected, delta.clone())).await {
+        // Only what overrules is made again as it is.
+        let made = if overrules { delta.clone() } else { std::mem::take(&mut delta) };
+        match guarded(storage.commit(key, expected, made)).await {
             Ok(revision) => {
                 shared.engine().set_revision(revision);
                 return Ok(revision);

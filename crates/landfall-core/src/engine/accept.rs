@@ -40,32 +40,33 @@ impl Engine {
         // One mark at a time; without a storage there is nothing to be marked.
         let marks = online && self.options.offline_storage && self.mark.is_none() && self.held().is_none();
         let mut put = Vec::new();
-        for uid in self.changed_rows(online) {
-            let Some(row) = self.table.get(uid) else { continue };
-            let record = row.record.clone();
-            let Some(mut change) = self.overlay.remove(&uid) else { continue };
+        let changed = self.changed_rows(online);
+        let mut overlay = std::mem::take(&mut self.overlay);
+        for uid in changed {
+            let (Some(row), Some(change)) = (self.table.get(uid), overlay.get_mut(&uid)) else { continue };
             if marks && change.is_stored_as_accepted() {
-                if self.freeze_wanted(uid, &mut change, shared, &mut plan) {
+                if self.freeze_wanted(uid, change, shared, &mut plan) {
                     plan.frozen.push(uid);
                 }
-                self.overlay.insert(uid, change);
                 continue;
             }
+            let record = row.record.clone();
             let before = change.clone();
             let kind = if change.is_new() && change.sent.is_none() { ChangeKind::Create } else { ChangeKind::Update };
-            let mut touched = mode.accepts(uid) && self.accept_one(&mut change, kind, &record, online);
+            let mut touched = mode.accepts(uid) && self.accept_one(change, kind, &record, online);
             if online {
-                touched |= self.freeze_wanted(uid, &mut change, shared, &mut plan);
+                touched |= self.freeze_wanted(uid, change, shared, &mut plan);
             }
             if touched {
                 plan.stored += 1;
                 plan.undo.push((uid, before));
                 put.push(uid);
             }
-            if !change.is_idle() {
-                self.overlay.insert(uid, change);
+            if change.is_idle() {
+                overlay.remove(&uid);
             }
         }
+        self.overlay = overlay;
         let removed = self.removed.take();
         let mut kept = Gone::default();
         for (place, mut gone) in removed {

@@ -329,20 +329,24 @@ impl Engine {
             return Some(error);
         }
         let rows = self.matched(uids, answer.rows);
+        let mut usable: Vec<Result<Record>> = Vec::with_capacity(uids.len());
+        for (uid, row) in uids.iter().zip(rows) {
+            usable.push(self.usable(*uid, row));
+        }
         if uids.len() > 1
             && self.options.offline_storage
-            && let Some(error) = uids.iter().zip(&rows).find_map(|(uid, row)| self.usable(*uid, row.as_ref()).err())
+            && let Some(error) = usable.iter().find_map(|record| record.as_ref().err())
         {
             // One request, one key: it can only be repeated as a whole.
-            let error = error.during(operation.as_str());
+            let error = error.clone().during(operation.as_str());
             outcomes.extend(uids.iter().filter_map(|uid| self.fail(*uid, &error, delta)));
             return Some(error);
         }
+        outcomes.reserve(uids.len());
         let mut first = None;
-        for (uid, row) in uids.iter().zip(rows) {
-            let result = self.acknowledge(*uid, row.as_ref(), delta);
-            match result {
-                Ok(outcome) => outcomes.extend(outcome),
+        for (uid, record) in uids.iter().zip(usable) {
+            match record {
+                Ok(record) => outcomes.extend(self.acknowledge(*uid, record, delta)),
                 Err(error) => {
                     let error = error.during(operation.as_str());
                     outcomes.extend(self.fail(*uid, &error, delta));
@@ -375,12 +379,12 @@ impl Engine {
 
     /// What the record is after this answer, if the answer can be about it. With an offline storage an answer that
     /// cannot leaves the change in doubt.
-    pub(super) fn usable(&self, uid: Uid, row: Option<&Record>) -> Result<Option<Record>> {
-        let Some(sent) = self.change(uid).and_then(|change| change.sent.as_ref()) else { return Ok(None) };
+    pub(super) fn usable(&self, uid: Uid, row: Option<Record>) -> Result<Record> {
+        let Some(sent) = self.change(uid).and_then(|change| change.sent.as_ref()) else { return Ok(Record::new()) };
         let mut record = sent.record.clone();
         if sent.kind != ChangeKind::Destroy {
             let sent_id = self.id_of(&sent.record);
-            let answered_id = row.and_then(|row| self.id_of(row));
+            let answered_id = row.as_ref().and_then(|row| self.id_of(row));
             if let (ChangeKind::Update, Some(was), Some(now)) = (sent.kind, &sent_id, &answered_id)
                 && was.to_text() != now.to_text()
             {
@@ -390,8 +394,16 @@ impl Engine {
                     .with("answered", now.to_text()));
             }
             if let Some(row) = row {
-                for (name, value) in row.iter().filter(|(name, _)| !matches!(*name, "__state__" | "__landfall")) {
-                    record.set(name, value.clone());
+                let ours = |name: &str| matches!(name, "__state__" | "__landfall");
+                if record.len() == row.len()
+                    && record.iter().zip(row.iter()).all(|((sent, _), (name, _))| sent == name && !ours(name))
+                {
+                    // Says all of it again.
+                    record = row;
+                } else {
+                    for (name, value) in row.iter().filter(|(name, _)| !ours(name)) {
+                        record.set(name, value.clone());
+                    }
                 }
             }
             let has_id = self.options.schema.model().is_some_and(|model| model.id_field().is_some());
@@ -404,18 +416,13 @@ impl Engine {
                 .applied(Applied::Maybe));
             }
         }
-        Ok(Some(record))
+        Ok(record)
     }
 
-    pub(super) fn acknowledge(
-        &mut self,
-        uid: Uid,
-        row: Option<&Record>,
-        delta: &mut Delta,
-    ) -> Result<Option<ChangeOutcome>> {
+    /// What was sent of a row is what the server has: this record. Gives what to report.
+    pub(super) fn acknowledge(&mut self, uid: Uid, record: Record, delta: &mut Delta) -> Option<ChangeOutcome> {
         let shown = self.table.get(uid).map(|row| row.record.clone());
-        let Some(sent) = self.change(uid).and_then(|change| change.sent.clone()) else { return Ok(None) };
-        let record = self.usable(uid, row)?.unwrap_or_else(|| sent.record.clone());
+        let sent = self.change_mut(uid)?.sent.take()?;
         let still_new = sent.kind == ChangeKind::Create && self.looks_new(&record);
         let outcome = ChangeOutcome { uid, kind: sent.kind, record: record.clone(), result: Ok(()) };
         let storage = self.options.offline_storage;
@@ -428,7 +435,7 @@ impl Engine {
             } else {
                 delta.delete.push(uid.0);
             }
-            return Ok(Some(outcome));
+            return Some(outcome);
         }
         if sent.kind == ChangeKind::Create && !storage {
             self.appended.push(uid);
@@ -440,7 +447,7 @@ impl Engine {
         let since =
             self.change(uid).and_then(|change| change.accepted.as_ref()).is_some_and(|other| !sent.is_of(other));
         let key = if since { self.new_key() } else { Text::default() };
-        let Some(change) = self.change_mut(uid) else { return Ok(Some(outcome)) };
+        let Some(change) = self.change_mut(uid) else { return Some(outcome) };
         change.sent = None;
         change.tried = None;
         change.added = false;
@@ -501,13 +508,13 @@ impl Engine {
             // It was only kept for its change; the rows shown do not contain it.
             self.parked.remove(uid);
             delta.delete.push(uid.0);
-            return Ok(Some(outcome));
+            return Some(outcome);
         }
-        match self.change(uid).cloned() {
-            Some(change) => delta.put.extend(self.encode_layers(uid, self.order_of(uid), &change)),
+        match self.change(uid) {
+            Some(change) => delta.put.extend(self.encode_layers(uid, self.order_of(uid), change)),
             None => delta.put.extend(self.encode(uid)),
         }
-        Ok(Some(outcome))
+        Some(outcome)
     }
 
     /// A read between a create and its answer may have brought the created record as a row of its own: it gives way.

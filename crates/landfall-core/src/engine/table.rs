@@ -35,6 +35,10 @@ pub(crate) struct Table {
     /// Rows loaded in one go have consecutive identities: the order key of these follows from the identity.
     first: u64,
     loaded: u64,
+    /// Rows that were restored are in the order of their identities, as a rule: then they are found by them.
+    ascending: bool,
+    /// Where they are not: identities with their order keys, by identity.
+    ranks: Vec<(Uid, u64)>,
     /// The order keys of all others.
     odd: HashMap<Uid, u64>,
     /// Set when order keys were given anew, so that everything stored has to be written again.
@@ -51,7 +55,7 @@ impl Table {
         self.version += 1;
         self.first = first;
         self.loaded = records.len() as u64;
-        self.odd.clear();
+        self.forget_order();
         self.renumbered = false;
         self.rows = (0_u64..)
             .zip(records)
@@ -63,11 +67,30 @@ impl Table {
     pub(crate) fn restore(&mut self, rows: Vec<Row>) {
         self.version += 1;
         self.loaded = 0;
-        self.odd = rows.iter().map(|row| (row.uid, row.order)).collect();
+        self.forget_order();
         self.renumbered = false;
         self.rows = rows;
-        if !self.rows.windows(2).all(|pair| matches!(pair, [a, b] if a.order < b.order)) {
+        if self.rows.windows(2).all(|pair| matches!(pair, [a, b] if a.order < b.order)) {
+            self.rank();
+        } else {
             self.renumber();
+        }
+    }
+
+    fn forget_order(&mut self) {
+        self.ascending = false;
+        self.ranks = Vec::new();
+        self.odd.clear();
+    }
+
+    /// Learns where every row is.
+    fn rank(&mut self) {
+        self.odd.clear();
+        self.ascending = self.rows.is_sorted_by(|a, b| a.uid < b.uid);
+        self.ranks = Vec::new();
+        if !self.ascending {
+            self.ranks = self.rows.iter().map(|row| (row.uid, row.order)).collect();
+            self.ranks.sort_unstable();
         }
     }
 
@@ -106,14 +129,28 @@ impl Table {
     }
 
     fn order_of(&self, uid: Uid) -> Option<u64> {
-        self.odd.get(&uid).copied().or_else(|| {
-            let offset = uid.0.checked_sub(self.first)?;
-            (offset < self.loaded).then(|| (offset + 1) * STEP)
-        })
+        if let Some(order) = self.odd.get(&uid) {
+            return Some(*order);
+        }
+        if let Some(offset) = uid.0.checked_sub(self.first).filter(|offset| *offset < self.loaded) {
+            return Some((offset + 1) * STEP);
+        }
+        let at = self.ranks.binary_search_by_key(&uid, |(uid, _)| *uid).ok()?;
+        self.ranks.get(at).map(|(_, order)| *order)
     }
 
     /// The position of a row.
     pub(crate) fn position(&self, uid: Uid) -> Option<usize> {
+        // As long as nothing was put in or taken out before it, a loaded row stands where it was loaded.
+        let offset = uid.0.checked_sub(self.first).filter(|offset| *offset < self.loaded);
+        if let Some(at) = offset.and_then(|offset| usize::try_from(offset).ok())
+            && self.rows.get(at).is_some_and(|row| row.uid == uid)
+        {
+            return Some(at);
+        }
+        if self.ascending {
+            return self.rows.binary_search_by_key(&uid, |row| row.uid).ok();
+        }
         let order = self.order_of(uid)?;
         let at = self.rows.binary_search_by_key(&order, |row| row.order).ok()?;
         (self.rows.get(at)?.uid == uid).then_some(at)
@@ -138,11 +175,23 @@ impl Table {
             None => before + STEP,
             Some(after) => before + (after.order - before) / 2,
         };
+        let behind = self.rows.last().is_none_or(|last| last.uid < uid) && index == self.rows.len();
+        if self.ascending && !behind {
+            self.lose_ascent();
+        }
         self.rows.insert(index, Row { uid, order, record });
-        self.odd.insert(uid, order);
+        if !self.ascending {
+            self.odd.insert(uid, order);
+        }
         if order == before {
             self.renumber();
         }
+    }
+
+    /// From now on rows are found by their order keys.
+    fn lose_ascent(&mut self) {
+        self.ascending = false;
+        self.ranks = self.rows.iter().map(|row| (row.uid, row.order)).collect();
     }
 
     /// Puts rows back where their order keys say, each before a row that was put in its place since.
@@ -150,6 +199,9 @@ impl Table {
         self.version += 1;
         if rows.is_empty() {
             return;
+        }
+        if self.ascending {
+            self.lose_ascent();
         }
         rows.sort_by_key(|row| row.order);
         let mut merged = Vec::with_capacity(self.rows.len() + rows.len());
@@ -211,11 +263,10 @@ impl Table {
     fn renumber(&mut self) {
         self.renumbered = true;
         self.loaded = 0;
-        self.odd.clear();
         for (i, row) in (1_u64..).zip(&mut self.rows) {
             row.order = i * STEP;
-            self.odd.insert(row.uid, row.order);
         }
+        self.rank();
     }
 
     /// Whether order keys were given anew since the last call.
@@ -232,5 +283,91 @@ impl crate::Rows for Table {
     fn record(&self, index: usize) -> &Record {
         static NONE: std::sync::LazyLock<Record> = std::sync::LazyLock::new(Record::new);
         self.rows.get(index).map_or(&NONE, |row| &row.record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(self.0 >> 33).unwrap_or(0) % limit.max(1)
+        }
+    }
+
+    fn check(table: &Table, gone: &[Row]) {
+        assert!(table.rows().is_sorted_by(|a, b| a.order < b.order));
+        for (at, row) in table.rows().iter().enumerate() {
+            assert_eq!(table.position(row.uid), Some(at));
+        }
+        for row in gone {
+            assert_eq!(table.position(row.uid), None, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn rows_are_found_whatever_was_done_to_their_order() {
+        for seed in 0..200 {
+            let mut random = Random(seed);
+            let mut table = Table::default();
+            let mut next = 1000;
+            let mut gone: Vec<Row> = Vec::new();
+            table.load(vec![Record::new(); random.below(12)], 500);
+            for _ in 0..60 {
+                let at = random.below(table.len() + 2);
+                match random.below(12) {
+                    0..=3 => {
+                        next += 1;
+                        table.insert(at, Uid(next), Record::new());
+                    }
+                    4..=6 => {
+                        if let Some(uid) = table.at(at).map(|row| row.uid) {
+                            gone.extend(table.remove(uid).map(|(_, row)| row));
+                        }
+                    }
+                    7 => table.put_back(std::mem::take(&mut gone)),
+                    8 => {
+                        if let Some(uid) = table.at(at).map(|row| row.uid) {
+                            table.move_to_end(uid);
+                        }
+                    }
+                    9 => {
+                        let mut order: Vec<u32> = (0..).take(table.len()).collect();
+                        let half = random.below(order.len());
+                        order.rotate_left(half);
+                        table.permute(&order);
+                    }
+                    10 => {
+                        let rows = table.rows().to_vec();
+                        table.restore(rows);
+                    }
+                    _ => table.order_by_age(),
+                }
+                check(&table, &gone);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_restored_in_order_needs_no_index() {
+        let rows = |uids: &[u64]| {
+            let orders = (1_u64..).map(|order| order * STEP);
+            uids.iter().zip(orders).map(|(uid, order)| Row { uid: Uid(*uid), order, record: Record::new() }).collect()
+        };
+        let mut table = Table::default();
+        table.restore(rows(&[3, 7, 9]));
+        assert!(table.ascending && table.ranks.is_empty() && table.odd.is_empty());
+        table.insert(3, Uid(11), Record::new());
+        assert!(table.ascending && table.odd.is_empty());
+        table.insert(1, Uid(12), Record::new());
+        assert!(!table.ascending);
+        check(&table, &[]);
+        table.restore(rows(&[9, 3, 7]));
+        assert_eq!((table.ascending, table.ranks.len(), table.odd.len()), (false, 3, 0));
+        check(&table, &[]);
     }
 }
