@@ -289,7 +289,8 @@ impl Engine {
     /// The service has it after all: as if it had answered so.
     fn confirm(&mut self, ticket: Ticket, uid: Uid, record: Option<&Record>) -> Result<Steps> {
         let mut delta = Delta::default();
-        self.acknowledge(uid, record, &mut delta)?;
+        let record = self.usable(uid, record.cloned())?;
+        self.acknowledge(uid, record, &mut delta);
         Ok(self.decided_and_stored(ticket, delta))
     }
 
