@@ -148,8 +148,8 @@ impl Engine {
             }
         };
         let (error, verdict, theirs) = match said {
-            Said::Applied(record) => match self.acknowledge(uid, record.as_ref(), delta) {
-                Ok(outcome) => return outcome,
+            Said::Applied(record) => match self.usable(uid, record) {
+                Ok(record) => return self.acknowledge(uid, record, delta),
                 Err(error) => return self.unknown(uid, &error, mode, delta),
             },
             Said::NotApplied => {
