@@ -83,7 +83,7 @@ struct Entry {
 struct Found {
     /// The bytes of the last commit; they may be in the system's memory only.
     last: Vec<u8>,
-    /// What is behind it, without the room.
+    /// What is behind it, unless that is room.
     torn: Vec<u8>,
     /// Whether there is anything else than room.
     untidy: bool,
@@ -113,7 +113,7 @@ impl Entry {
         let behind = bytes.get(length..).unwrap_or_default();
         let found = Found {
             last: bytes.get(last..length).unwrap_or_default().to_vec(),
-            torn: line::without_room(behind).to_vec(),
+            torn: if line::without_room(behind).is_empty() { Vec::new() } else { behind.to_vec() },
             untidy: !line::is_room(behind),
         };
         let mut entry = Self {

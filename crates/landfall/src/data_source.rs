@@ -10,7 +10,7 @@ use crate::{
 };
 use landfall_core::{
     Aggregate, ChangeInfo, Engine, Error, ErrorKind, Event, EventKind, Filter, Group, Pending, QueryOptions, Record,
-    Result, Settled, Shown, Sort, Steps, SyncReport, Ticket, Uid, Value, View,
+    Result, Settled, Shown, Sort, Steps, SyncProgress, SyncReport, Ticket, Uid, Value, View,
 };
 use std::{
     fmt,
@@ -511,6 +511,22 @@ impl<T> DataSource<T> {
     /// transport does not offer.
     pub fn sync(&self) -> Operation<SyncReport> {
         self.start(operation::report, Engine::sync)
+    }
+
+    /// Ends the sync that is under way: nothing more is sent. What was sent stays as it is guaranteed, and its answers are
+    /// taken before the sync ends; what was not sent stays pending (without a storage, a draft), and the report of the sync
+    /// says so with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled). Syncs that wait for this one are not cancelled.
+    /// Gives whether a sync was under way.
+    pub fn cancel_sync(&self) -> bool {
+        let (under_way, steps) = self.shared().engine().cancel_sync();
+        self.perform(steps);
+        under_way
+    }
+
+    /// How far the sync under way has got; `None` while none is. [`EventKind::Outcome`] tells each step
+    /// ([`Event::progress`](crate::Event::progress)).
+    pub fn sync_progress(&self) -> Option<SyncProgress> {
+        self.shared().engine().sync_progress()
     }
 
     /// Goes online, which syncs, or offline. Unchanged: nothing happens (R6.36).

@@ -1,10 +1,10 @@
 //! What a sync does with refusals, missing operations and automatic syncs (reference 5; DESIGN section 4).
 
 use crate::help::{
-    Log, data, failures, ids, kept, keys, kind, model, online, record, rows, sent, serving, stored, three, view,
+    Log, calm, data, failures, held, ids, kept, keys, kind, model, online, record, rows, sent, serving, stored, three, view,
 };
 use landfall::{
-    ChangeKind, DataSource, ErrorKind, Field, Filter, Model, Standing,
+    ChangeKind, DataSource, ErrorKind, EventKind, Field, Filter, Model, Standing,
     storage::MemoryStorage,
     transport::{Fault, MockServer, Operation},
 };
@@ -271,4 +271,72 @@ async fn r3_18_r6_6_renamed_fields_are_the_servers_on_the_wire_and_in_the_store(
     assert_eq!(data(&source), [r#"{"id":1,"name":"A"}"#]);
     source.online(true).await.unwrap();
     assert_eq!(sent(&server), [r#"update {"ID":1,"Name":"A"}"#]);
+}
+
+#[tokio::test]
+async fn a_sync_can_be_cancelled_between_requests_and_says_how_far_it_has_got() {
+    let server = serving("[]").holding(true).build();
+    let storage = MemoryStorage::new();
+    let source =
+        DataSource::builder().transport(server.clone()).model(model()).max_in_flight(2);
+    let source = source.storage(storage.clone(), "rows").build().unwrap();
+    let told = Log::default();
+    let log = told.clone();
+    source.on(EventKind::Outcome, move |event| {
+        let progress = event.progress.unwrap();
+        log.add(format!("{}/{}", progress.done, progress.total));
+    });
+    assert!(!source.cancel_sync() && source.sync_progress().is_none());
+    source.online(false).await.unwrap();
+    for name in ["a", "b", "c", "d", "e"] {
+        source.add(record(&format!(r#"{{"name":"{name}"}}"#))).unwrap();
+    }
+    source.sync().await.unwrap();
+    let going = source.online(true);
+    held(&server, 2).await;
+    server.release_next();
+    held(&server, 2).await;
+    let progress = source.sync_progress().unwrap();
+    assert_eq!((progress.done, progress.total), (1, 5));
+    assert!(source.cancel_sync());
+    calm().await;
+    assert_eq!(server.held(), 2, "nothing more is sent");
+    server.set_holding(false);
+    server.release_all();
+    let report = going.await.unwrap();
+    // Three were sent and are done; two were not, and are as they were.
+    assert_eq!((report.done(), failures(&report)), (3, vec![ErrorKind::Cancelled, ErrorKind::Cancelled]));
+    assert_eq!(rows(&server).len(), 3);
+    assert!(source.pending().iter().all(|pending| pending.standing == Standing::Queued && pending.attempts == 0));
+    assert_eq!(source.pending().len(), 2);
+    assert_eq!(told.take().split(' ').last(), Some("5/5"));
+    assert!(source.sync_progress().is_none() && !source.cancel_sync());
+    let keys: Vec<_> = source.pending().iter().map(|pending| pending.key.clone()).collect();
+    sent(&server);
+    assert!(source.sync().await.unwrap().is_success());
+    let again: Vec<_> = server.take_requests().into_iter().filter_map(|request| request.key).collect();
+    assert_eq!(again, keys, "the next sync goes on, with the same keys");
+    assert_eq!(rows(&server).len(), 5);
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_doubt_is_not_sent_by_a_cancelled_sync() {
+    let server = three().fault(Fault::on(Operation::Update).lost()).build();
+    let source = kept(&server, MemoryStorage::new());
+    source.read().await.unwrap();
+    source.set(source.at(0).unwrap(), "name", "A").unwrap();
+    source.sync().await.unwrap();
+    source.set(source.at(0).unwrap(), "name", "AA").unwrap();
+    server.set_holding(true);
+    let going = source.sync();
+    held(&server, 1).await;
+    source.cancel_sync();
+    server.set_holding(false);
+    server.release_all();
+    let report = going.await.unwrap();
+    assert_eq!((report.done(), failures(&report)), (1, vec![ErrorKind::Cancelled]));
+    assert_eq!(rows(&server)[0], r#"{"id":1,"name":"A"}"#);
+    assert_eq!(source.pending().len(), 1);
+    assert!(source.sync().await.unwrap().is_success());
+    assert_eq!(rows(&server)[0], r#"{"id":1,"name":"AA"}"#);
 }

@@ -7,7 +7,7 @@ use super::{
     change::{Accepted, Change, Sent, Standing, Theirs, carry_over, difference},
     event::{Event, EventKind},
     policy::{Try, Verdict},
-    report::ChangeOutcome,
+    report::{ChangeOutcome, SyncProgress},
     step::{Cont, Then},
     sync::{KINDS, Slot, SlotState},
     table::Uid,
@@ -97,10 +97,17 @@ impl Engine {
                     }
                 }
             }
-            for outcome in slot.outcomes.iter().filter(|_| watch) {
+            let outcomes = if watch { slot.outcomes.clone() } else { Vec::new() };
+            let settled = slot.outcomes.len().max(slot.uids.len());
+            let Some(run) = &mut self.sync else { continue };
+            let before = run.progress.done;
+            run.progress.done += settled;
+            let total = run.progress.total;
+            for (outcome, done) in outcomes.into_iter().zip(before + 1..) {
                 let mut event = Event::new(EventKind::Outcome).operation(outcome.kind.into());
+                event.progress = Some(SyncProgress { done, total });
                 event.error = outcome.result.as_ref().err().cloned();
-                event.outcome = Some(Box::new(outcome.clone()));
+                event.outcome = Some(Box::new(outcome));
                 steps.push_back(Step::Emit(event));
             }
         }

@@ -1,6 +1,9 @@
 //! Events: what happened, to whom, in Kendo's words and order (reference sections 5 and 9).
 
-use super::{report::ChangeOutcome, table::Uid};
+use super::{
+    report::{ChangeOutcome, SyncProgress},
+    table::Uid,
+};
 use crate::{Error, Operation, Record, Text, Value};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -90,6 +93,8 @@ pub struct Event {
     pub error: Option<Error>,
     /// Of outcomes: the change and how it fared.
     pub outcome: Option<Box<ChangeOutcome>>,
+    /// Of outcomes: how far the sync has got with this change.
+    pub progress: Option<SyncProgress>,
     /// Pairs the start and the end of one request (Q61).
     pub request: Option<u64>,
     prevented: AtomicBool,
@@ -108,6 +113,7 @@ impl Event {
             changed: None,
             error: None,
             outcome: None,
+            progress: None,
             request: None,
             prevented: AtomicBool::new(false),
         }

@@ -208,7 +208,7 @@ impl Engine {
 
     /// Whether a request of the sync under way may be tried once more; counts it.
     pub fn may_try_again(&mut self) -> bool {
-        if !self.online || self.holds.login.is_some() && self.options.offline_storage {
+        if self.stopping || !self.online || self.holds.login.is_some() && self.options.offline_storage {
             return false;
         }
         let budget = self.options.pauses.budget;

@@ -37,7 +37,7 @@ pub use local::{Shown, ShownGroup};
 pub use options::{Doubt, Doubts, Environment, Offers, Options, Pauses};
 pub use policy::{Policy, Try, Verdict, judge, settles};
 pub use read::Decoder;
-pub use report::{ChangeOutcome, SyncReport};
+pub use report::{ChangeOutcome, SyncProgress, SyncReport};
 pub use resolve::Decision;
 pub use state::QueryOptions;
 pub use step::{Settled, Step, Steps, Then, Ticket};
@@ -86,6 +86,8 @@ pub struct Engine {
     from_store: bool,
     reads: ReadQueue,
     sync: Option<SyncRun>,
+    /// The sync under way was cancelled: it sends nothing more.
+    stopping: bool,
     waiting_syncs: Vec<(Ticket, sync::Mode)>,
     holds: hold::Holds,
     gate: bool,
@@ -136,6 +138,7 @@ impl Engine {
             from_store: false,
             reads: ReadQueue::default(),
             sync: None,
+            stopping: false,
             waiting_syncs: Vec::new(),
             holds: hold::Holds::default(),
             gate: false,

@@ -52,3 +52,13 @@ impl SyncReport {
         first.map_or(Ok(self), Err)
     }
 }
+
+/// How far a sync has got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SyncProgress {
+    /// Changes whose outcome is known and stored: acknowledged, failed, or not sent after all.
+    pub done: usize,
+    /// Changes that the sync is about. Grows when a change follows that waited for the outcome of another one.
+    pub total: usize,
+}

@@ -8,7 +8,7 @@ use super::{
     event::{Event, EventKind},
     report::ChangeOutcome,
     step::{Cont, Then},
-    sync::{KINDS, Parcel, Plan, Slot, SlotState},
+    sync::{KINDS, cancelled, Parcel, Plan, Slot, SlotState},
     table::Uid,
 };
 use crate::{ChangeKind, Delta, Error, ErrorKind, Operation, OutgoingRow, Record, Request, Result, Text};
@@ -58,6 +58,9 @@ impl Engine {
 
     pub(crate) fn sync_next(&mut self) -> Steps {
         let limit = self.options.max_in_flight.max(1);
+        if self.stopping {
+            return self.hold_back(&cancelled());
+        }
         if !self.online {
             let error = Error::new(ErrorKind::Offline, "went offline before it was sent").during("sync");
             return self.hold_back(&error);
@@ -270,6 +273,7 @@ impl Engine {
         let mut run = self.sync.take().unwrap_or_default();
         run.tickets.extend(plan.tickets);
         run.marked |= !plan.frozen.is_empty();
+        run.progress.total += send.len();
         run.queue.extend(queue);
         run.mode = plan.mode;
         if !waiting.is_empty() {

@@ -7,7 +7,7 @@ use super::{
     Engine, Step, Steps,
     change::{Change, Removed, Standing},
     event::{Action, Event, EventKind, Item},
-    report::{ChangeOutcome, SyncReport},
+    report::{ChangeOutcome, SyncProgress, SyncReport},
     step::{Cont, Settled, Then, Ticket},
     table::Uid,
 };
@@ -107,6 +107,8 @@ pub(crate) struct SyncRun {
     pub(super) in_flight: usize,
     pub(super) open: usize,
     pub(super) follow: Vec<Uid>,
+    /// How far it has got.
+    pub(super) progress: SyncProgress,
     /// The mark beside the rows is of this sync.
     pub(super) marked: bool,
     /// Something was accepted that waits: the queue is held.
@@ -283,13 +285,48 @@ impl Engine {
         self.removed.get(uid).or_else(|| self.parked.get(uid))
     }
 
+    /// Ends the sync that is under way: nothing more is sent. What was sent is on its way and stays as it is guaranteed;
+    /// its answers are taken before the sync ends. What was not sent stays pending (without a storage, a draft) and is in
+    /// the report with [`ErrorKind::Cancelled`]. Gives whether a sync was under way.
+    pub fn cancel_sync(&mut self) -> (bool, Steps) {
+        let under_way = self.sync.is_some() || self.gate;
+        self.stopping |= under_way;
+        if self.sync.is_some() && !self.gate {
+            return (true, Steps::from([Step::Run(Then(Cont::SyncNext))]));
+        }
+        (under_way, Steps::new())
+    }
+
+    /// How far the sync under way has got; `None` while none is, or while it is being accepted.
+    pub fn sync_progress(&self) -> Option<SyncProgress> {
+        self.sync.as_ref().map(|run| run.progress)
+    }
+
+    /// What followed is not sent: it was cancelled.
+    fn leave(&mut self, follow: &[Uid]) {
+        let error = cancelled();
+        let outcome = |uid: &Uid| {
+            let accepted = self.change(*uid)?.accepted.as_ref()?;
+            let (kind, record) = (accepted.kind, accepted.record.clone());
+            Some(ChangeOutcome { uid: *uid, kind, record, result: Err(error.clone()) })
+        };
+        let outcomes: Vec<ChangeOutcome> = follow.iter().filter_map(outcome).collect();
+        let id = self.next_number();
+        let (operation, state) = (Operation::Update, SlotState::Done);
+        if let Some(run) = &mut self.sync {
+            run.push(Slot { id, operation, uids: Vec::new(), state, outcomes, events: Vec::new() });
+        }
+    }
+
     pub(super) fn try_finish(&mut self) -> Steps {
         let Some(run) = &mut self.sync else { return Steps::new() };
         if !run.is_done() || self.gate {
             return Steps::new();
         }
         let follow = std::mem::take(&mut run.follow);
-        if !follow.is_empty() {
+        if self.stopping && !follow.is_empty() {
+            self.leave(&follow);
+        } else if !follow.is_empty() {
             // Changes that waited behind a body in doubt go now.
             let mut plan = Plan::default();
             let mut delta = Delta::default();
@@ -375,6 +412,7 @@ impl Engine {
 
     /// Settles the promises of a sync and starts the next one that waits.
     pub(super) fn end_sync(&mut self, tickets: Vec<Ticket>, result: &Result<SyncReport>, mut steps: Steps) -> Steps {
+        self.stopping = false;
         steps.extend(
             tickets
                 .into_iter()
@@ -413,4 +451,9 @@ impl Engine {
         self.gate = false;
         std::mem::take(&mut self.deferred).into_iter().map(|cont| Step::Run(Then(cont))).collect()
     }
+}
+
+/// What is said of a change that was not sent because the sync was cancelled.
+pub(super) fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "the sync was cancelled before it was sent").during("sync")
 }
