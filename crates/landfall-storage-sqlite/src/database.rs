@@ -3,7 +3,9 @@
 
 use crate::{error, open, registry::Registered, schema};
 use landfall_storage::{ChangeKind, Delta, Error, Result, Revision, RowId, StoredRow, StoredState, stale};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params, types::Type};
+use rusqlite::{
+    CachedStatement, Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params, types::Type,
+};
 use std::{cmp::Ordering, collections::HashMap, sync::Arc};
 
 /// The least number of recent rows worth moving to the others.

@@ -64,7 +64,8 @@ pub use landfall_core::{
     Accessor, Action, Aggregate, AggregateFunction, ChangeInfo, ChangeKind, ChangeOutcome, Date, Direction, Doubt,
     Error, ErrorKind, Event, EventKind, Failure, Field, FieldType, Filter, Found, Group, GroupOrder, Item, LookUp,
     Model, Number, Operator, Pattern, Pending, Policy, QueryOptions, Record, Result, Rule, Schema, Shown, ShownGroup,
-    Sort, Standing, SyncProgress, SyncReport, Text, Theirs, Try, Uid, Value, Verdict, View, ViewGroup, Violation, Zone, judge,
+    Sort, Standing, SyncProgress, SyncReport, Text, Theirs, Try, Uid, Value, Verdict, View, ViewGroup, Violation, Zone,
+    judge,
 };
 pub use operation::{Operation, Outcome};
 

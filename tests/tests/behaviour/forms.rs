@@ -185,7 +185,9 @@ async fn g6_format_1_opens_and_is_carried_over() {
             2,
             Some(ChangeKind::Update),
             r#"{"id":2,"name":"B"}"#,
-            Some(r#"{"base":{"id":2,"name":"b"},"accepted":true,"key":"k-2","changed":["name"],"offline":{"kind":"update"}}"#),
+            Some(
+                r#"{"base":{"id":2,"name":"b"},"accepted":true,"key":"k-2","changed":["name"],"offline":{"kind":"update"}}"#,
+            ),
         ),
         row(
             3,
@@ -199,16 +201,16 @@ async fn g6_format_1_opens_and_is_carried_over() {
             4,
             Some(ChangeKind::Destroy),
             r#"{"id":4,"name":"d"}"#,
-            Some(r#"{"seq":0,"base":{"id":4,"name":"d"},"accepted":true,"key":"k-4","changed":[],"offline":{"kind":"destroy"},"standing":"quarantined","attempts":2,"error":{"message":"no","status":400}}"#),
+            Some(
+                r#"{"seq":0,"base":{"id":4,"name":"d"},"accepted":true,"key":"k-4","changed":[],"offline":{"kind":"destroy"},"standing":"quarantined","attempts":2,"error":{"message":"no","status":400}}"#,
+            ),
         ),
     ];
     let storage = MemoryStorage::new();
     let meta = Some(r#"{"format":1}"#.into());
     storage.commit(KEY, 0, Delta { put, meta, ..Delta::default() }).await.unwrap();
-    let server = serving(
-        r#"[{"id":1,"name":"a"},{"id":2,"name":"b"},{"id":3,"name":"c"},{"id":4,"name":"d"}]"#,
-    )
-    .build();
+    let server =
+        serving(r#"[{"id":1,"name":"a"},{"id":2,"name":"b"},{"id":3,"name":"c"},{"id":4,"name":"d"}]"#).build();
     let source = kept(&server, storage.clone());
     source.online(false).await.unwrap();
     source.restore().await.unwrap();
@@ -238,10 +240,7 @@ async fn g6_format_1_opens_and_is_carried_over() {
     sent.retain(|key| key.starts_with("k-"));
     sent.sort();
     assert_eq!(sent, ["k-2", "k-3a", "k-4"], "what waits behind k-3a gets a key of its own when the base is known");
-    assert_eq!(
-        rows(&server),
-        [r#"{"id":1,"name":"A"}"#, r#"{"id":2,"name":"B"}"#, r#"{"id":3,"name":"CC"}"#]
-    );
+    assert_eq!(rows(&server), [r#"{"id":1,"name":"A"}"#, r#"{"id":2,"name":"B"}"#, r#"{"id":3,"name":"CC"}"#]);
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! What a sync does with refusals, missing operations and automatic syncs (reference 5; DESIGN section 4).
 
 use crate::help::{
-    Log, calm, data, failures, held, ids, kept, keys, kind, model, online, record, rows, sent, serving, stored, three, view,
+    Log, calm, data, failures, held, ids, kept, keys, kind, model, online, record, rows, sent, serving, stored, three,
+    view,
 };
 use landfall::{
     ChangeKind, DataSource, ErrorKind, EventKind, Field, Filter, Model, Standing,
@@ -277,8 +278,7 @@ async fn r3_18_r6_6_renamed_fields_are_the_servers_on_the_wire_and_in_the_store(
 async fn a_sync_can_be_cancelled_between_requests_and_says_how_far_it_has_got() {
     let server = serving("[]").holding(true).build();
     let storage = MemoryStorage::new();
-    let source =
-        DataSource::builder().transport(server.clone()).model(model()).max_in_flight(2);
+    let source = DataSource::builder().transport(server.clone()).model(model()).max_in_flight(2);
     let source = source.storage(storage.clone(), "rows").build().unwrap();
     let told = Log::default();
     let log = told.clone();

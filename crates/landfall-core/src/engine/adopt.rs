@@ -42,7 +42,8 @@ impl Engine {
             let change = change.filter(|change| change.accepted.is_some() || change.sent.is_some())?;
             unknown(row.uid).then_some((Some(at), Removed { row, change }))
         });
-        let removed = restored.removed.take().map(|(_, gone)| gone).filter(|gone| unknown(gone.row.uid)).map(|gone| (None, gone));
+        let removed =
+            restored.removed.take().map(|(_, gone)| gone).filter(|gone| unknown(gone.row.uid)).map(|gone| (None, gone));
         let theirs: Vec<(Option<usize>, Removed)> = rows.chain(removed).collect();
         if !theirs.is_empty() {
             self.lay_on_top(theirs, !self.options.server_paging && !self.options.server_filtering);

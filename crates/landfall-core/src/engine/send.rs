@@ -8,7 +8,7 @@ use super::{
     event::{Event, EventKind},
     report::ChangeOutcome,
     step::{Cont, Then},
-    sync::{KINDS, cancelled, Parcel, Plan, Slot, SlotState},
+    sync::{KINDS, Parcel, Plan, Slot, SlotState, cancelled},
     table::Uid,
 };
 use crate::{ChangeKind, Delta, Error, ErrorKind, Operation, OutgoingRow, Record, Request, Result, Text};
