@@ -1,10 +1,17 @@
 //! The client: an engine, and everything that the driver holds for it.
 
 use landfall_core::{
-    Delta, Engine, Environment, Error, Field, Model, Operation, Options, Reply, Request, Result, Schema, Settled, Step,
-    Steps, StoredState, Then, Ticket,
+    Delta, Engine, Environment, Error, Field, Found, LookUp, Model, Operation, Options, Reply, Request, Result, Schema,
+    Settled, Step, Steps, StoredState, Then, Ticket,
 };
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 pub(crate) enum Call {
     Load(Then),
@@ -17,6 +24,18 @@ pub(crate) struct Flight {
     pub(crate) request: Request,
     /// What the server said, when it has it.
     pub(crate) reply: Option<Result<Reply>>,
+    /// It is a look-up.
+    pub(crate) asks: Option<Box<LookUp>>,
+}
+
+/// What a schedule has beyond the plain ones: a clock that moves, retries in the background, a server without a memory of
+/// keys whose rows are looked up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extra {
+    /// The time of day, and the time that passed, in milliseconds.
+    pub(crate) clocks: Arc<(AtomicI64, AtomicU64)>,
+    pub(crate) background: bool,
+    pub(crate) keyless: bool,
 }
 
 pub(crate) struct Client {
@@ -33,7 +52,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(seed: u64, batch: bool, most: usize) -> Self {
+    pub(crate) fn new(seed: u64, batch: bool, most: usize, extra: Option<&Extra>) -> Self {
         let model = Model::new().id("id").field(Field::new("id").number());
         let mut options = Options::default();
         options.schema = Schema::new().with_model(model);
@@ -42,8 +61,18 @@ impl Client {
         options.natural_key = Some("key".into());
         options.max_in_flight = most;
         let now = landfall_core::Date::from_millis(0);
+        let mut env = Environment::fixed(now, seed);
+        if let Some(extra) = extra {
+            options.pauses.background = extra.background;
+            options.doubts.honours_keys = !extra.keyless;
+            options.doubts.looks_up = extra.keyless;
+            let (day, passed) = (Arc::clone(&extra.clocks), Arc::clone(&extra.clocks));
+            env = env
+                .with_now(move || landfall_core::Date::from_millis(day.0.load(Ordering::Relaxed)))
+                .with_elapsed(move || Duration::from_millis(passed.1.load(Ordering::Relaxed)));
+        }
         Self {
-            engine: Engine::new(options, Environment::fixed(now, seed)),
+            engine: Engine::new(options, env),
             steps: Steps::new(),
             calls: VecDeque::new(),
             flights: Vec::new(),
@@ -78,13 +107,18 @@ impl Client {
                     if !self.engine.is_online() {
                         self.problem.get_or_insert(format!("I23: {} sent while offline", request.operation));
                     }
-                    self.flights.push(Flight { id, request, reply: None });
+                    self.flights.push(Flight { id, request, reply: None, asks: None });
                     self.sent += 1;
                     let writes =
                         self.flights.iter().filter(|flight| flight.request.operation != Operation::Read).count();
                     if writes > self.most {
                         self.problem.get_or_insert("more requests at once than allowed".to_owned());
                     }
+                }
+                Step::LookUp(id, ask) => {
+                    let request = Request::read(landfall_core::Record::new());
+                    self.flights.push(Flight { id, request, reply: None, asks: Some(ask) });
+                    self.sent += 1;
                 }
                 Step::Settle(ticket, outcome) => {
                     if !self.open.remove(&ticket) {
@@ -120,6 +154,12 @@ impl Client {
                 self.engine.committed(then, result)
             }
         };
+        self.perform(steps);
+    }
+
+    pub(crate) fn found(&mut self, at: usize, found: Result<Found>) {
+        let flight = self.flights.remove(at);
+        let steps = self.engine.looked_up(flight.id, found);
         self.perform(steps);
     }
 

@@ -113,7 +113,7 @@ pub fn shrunk_tape(mut tape: Tape, fails: &dyn Fn(&Tape) -> bool) -> Tape {
 pub fn identities_differ() {
     let mut store = landfall_core::StoredState::default();
     for life in 1..=3_usize {
-        let mut client = client::Client::new(42, false, 6);
+        let mut client = client::Client::new(42, false, 6, None);
         let ticket = client.ticket();
         let mut steps = client.engine.set_online(ticket, false);
         let ticket = client.ticket();

@@ -1,12 +1,16 @@
 //! One schedule: who does what when, and the model that knows what must be true.
 
 use super::{
-    client::{Call, Client},
+    client::{Call, Client, Extra},
     dice::Dice,
     server::Server,
 };
-use landfall_core::{Applied, Error, ErrorKind, Operation, Record, Reply, Request, StoredState, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use landfall_core::{Applied, Decision, Error, ErrorKind, Operation, Record, Reply, Request, StoredState, Value};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 /// What one schedule, or many, did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -105,7 +109,11 @@ pub(crate) struct World {
     rows: u32,
     batch: bool,
     reading: bool,
+    extra: Option<Extra>,
 }
+
+/// Spreads the first number drawn.
+const EXTRA: u64 = 0x521B_18A9_1AB1_C42F;
 
 fn key_of(record: &Record) -> String {
     record.get("key").and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -113,9 +121,17 @@ fn key_of(record: &Record) -> String {
 
 impl World {
     pub(crate) fn new(mut dice: Dice, talk: bool) -> Self {
-        let batch = dice.chance(30);
+        let first = dice.next();
+        let batch = first % 100 < 30;
+        // One schedule in eight has more; none of those that found a bug before there was more.
+        let mut extra = (first.wrapping_mul(EXTRA) >> 61 == 0).then(Extra::default);
+        if let Some(extra) = &mut extra {
+            extra.background = dice.chance(50);
+            extra.keyless = dice.chance(40);
+        }
         let most = if dice.chance(50) { 6 } else { 1 + dice.below(3) };
         let mut server = Server::default();
+        server.keyless = extra.as_ref().is_some_and(|extra| extra.keyless);
         let mut model = Model::new();
         for at in 0..dice.below(4) {
             let key = format!("old{at}");
@@ -125,7 +141,8 @@ impl World {
             model.insert(key, BTreeMap::from(row));
         }
         Self {
-            client: Client::new(dice.next(), batch, most),
+            client: Client::new(dice.next(), batch, most, extra.as_ref()),
+            extra,
             dice,
             talk,
             store: StoredState::default(),
@@ -191,6 +208,9 @@ impl World {
         self.tally.steps += 1;
         let choice = self.dice.below(100);
         self.note(u64::try_from(choice).unwrap());
+        if self.extra.is_some() && self.dice.chance(15) {
+            return self.more();
+        }
         match choice {
             0..=21 => self.edit(),
             22..=35 => self.sync(),
@@ -315,7 +335,7 @@ impl World {
         // What is on its way may still arrive.
         for flight in std::mem::take(&mut self.client.flights) {
             if flight.reply.is_none() && flight.request.operation != Operation::Read && self.dice.chance(50) {
-                self.late.push(flight.request);
+                self.arrives_late(flight.request);
             }
         }
         let most = 1 + self.dice.below(6);
@@ -323,7 +343,7 @@ impl World {
         if self.dice.chance(10) {
             self.batch = !self.batch;
         }
-        self.client = Client::new(self.dice.next(), self.batch, most);
+        self.client = Client::new(self.dice.next(), self.batch, most, self.extra.as_ref());
         self.covers.clear();
         self.reading = false;
         if self.dice.chance(60) {
@@ -395,6 +415,15 @@ impl World {
             return self.storage();
         }
         let at = self.dice.below(self.client.flights.len());
+        if let Some(ask) = self.client.flights[at].asks.clone() {
+            let found = match self.dice.below(8) {
+                0 => Err(Error::from(ErrorKind::TimedOut)),
+                1 => Err(Error::from(ErrorKind::Status(401))),
+                _ => Ok(self.server.find(&ask)),
+            };
+            self.say(|| format!("look-up of {}: {found:?}", key_of(&ask.row.record)));
+            return self.client.found(at, found);
+        }
         let request = self.client.flights[at].request.clone();
         let is_read = request.operation == Operation::Read;
         let maybe = if is_read { Applied::No } else { Applied::Maybe };
@@ -438,20 +467,78 @@ impl World {
                 self.tally.doubts += 1;
                 self.say(|| format!("lost or late: {name}"));
                 if !is_read && self.dice.chance(60) {
-                    self.late.push(request);
+                    self.arrives_late(request);
                 }
                 self.client.answer(at, Err(Error::from(ErrorKind::TimedOut).applied(maybe)));
             }
             3 | 4 => {
                 self.tally.refused += 1;
                 let status = [500, 503, 429, 401, 408, 409][self.dice.below(6)];
-                self.say(|| format!("{status}: {name}"));
-                self.client.answer(at, Err(Error::from(ErrorKind::Status(status))));
+                let mut error = Error::from(ErrorKind::Status(status));
+                if self.extra.is_some() && matches!(status, 429 | 503) && self.dice.chance(70) {
+                    error = error.retry_after_of(Duration::from_secs(1 << self.dice.below(15)));
+                }
+                self.say(|| format!("{status}, pause {:?}: {name}", error.retry_after()));
+                self.client.answer(at, Err(error));
             }
             _ => {
                 let reply = self.server.take(&request);
                 self.say(|| format!("arrived: {name}"));
                 self.client.flights[at].reply = Some(reply);
+            }
+        }
+    }
+
+    /// A request whose answer nobody waits for any more; at a server that remembers no keys it arrives at once, as one
+    /// that may still arrive after it was looked up could not be told from one that never will.
+    fn arrives_late(&mut self, request: Request) {
+        if self.server.keyless {
+            drop(self.server.take(&request));
+        } else {
+            self.late.push(request);
+        }
+    }
+
+    /// Time passes, what is due goes by itself, somebody decides.
+    fn more(&mut self) {
+        let Some(extra) = &self.extra else { return };
+        let clocks = Arc::clone(&extra.clocks);
+        match self.dice.below(10) {
+            0..=4 => {
+                let millis = 1_u64 << self.dice.below(22);
+                self.say(|| format!("{millis} ms pass"));
+                clocks.1.fetch_add(millis, Ordering::Relaxed);
+                clocks.0.fetch_add(i64::try_from(millis).unwrap(), Ordering::Relaxed);
+                if self.client.engine.next_retry() == Some(Duration::ZERO) {
+                    self.say(|| "something is due".to_owned());
+                    let steps = self.client.engine.retry_due();
+                    self.client.perform(steps);
+                    if self.client.engine.next_retry() == Some(Duration::ZERO) {
+                        self.client.problem.get_or_insert("I22: due again at once".to_owned());
+                    }
+                }
+            }
+            5 => {
+                let jump = [-10_000_000_000, -1, 3_600_000, 250_000_000_000_000][self.dice.below(4)];
+                self.say(|| format!("the clock is set by {jump} ms"));
+                clocks.0.fetch_add(jump, Ordering::Relaxed);
+            }
+            6 => {
+                let ticket = self.client.ticket();
+                self.say(|| format!("resume {ticket}"));
+                let steps = self.client.engine.resume_held(ticket);
+                self.client.perform(steps);
+            }
+            _ => {
+                let pending = self.client.engine.pending_changes();
+                if pending.is_empty() {
+                    return;
+                }
+                let chosen = pending[self.dice.below(pending.len())].clone();
+                let ticket = self.client.ticket();
+                self.say(|| format!("retry {} {ticket}", key_of(&chosen.record)));
+                let steps = self.client.engine.decide(ticket, chosen.uid, Decision::Retry);
+                self.client.perform(steps);
             }
         }
     }
@@ -567,6 +654,12 @@ impl World {
                 self.client.store(&mut self.store, None);
             } else if !self.client.flights.is_empty() {
                 let at = self.dice.below(self.client.flights.len());
+                if let Some(ask) = self.client.flights[at].asks.clone() {
+                    let found = self.server.find(&ask);
+                    self.client.found(at, Ok(found));
+                    self.check()?;
+                    continue;
+                }
                 let reply = self.client.flights[at].reply.take();
                 let request = self.client.flights[at].request.clone();
                 let reply = reply.unwrap_or_else(|| self.server.take(&request));
@@ -593,6 +686,10 @@ impl World {
         self.quiet()?;
         if !self.client.engine.is_online() {
             self.toggle();
+        }
+        if let Some(extra) = &self.extra {
+            // Every pause is over.
+            extra.clocks.1.fetch_add(3_600_000, Ordering::Relaxed);
         }
         let before = self.client.sent;
         for _ in 0..3 {

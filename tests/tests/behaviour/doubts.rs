@@ -2,9 +2,9 @@
 
 use crate::help::{data, failures, held, kept, keys, kind, online, record, rows, sent, serving, stored, three, value};
 use landfall::{
-    ChangeKind, ErrorKind, Standing,
+    ChangeKind, DataSource, ErrorKind, Standing, Uid,
     storage::{MemoryStorage, Storage},
-    transport::{Fault, Operation},
+    transport::{Fault, MockServer, Operation},
 };
 use std::collections::HashSet;
 
@@ -92,7 +92,7 @@ async fn i10_a_doubt_survives_a_restart() {
 #[tokio::test]
 async fn i10_a_batch_in_doubt_is_repeated_in_its_order_whatever_was_removed_since() {
     let server = serving("[]").fault(Fault::on(Operation::Create).unreadable("<html>")).build();
-    let builder = landfall::DataSource::builder().transport(server.clone()).model(crate::help::model()).batch(true);
+    let builder = DataSource::builder().transport(server.clone()).model(crate::help::model()).batch(true);
     let source = builder.storage(MemoryStorage::new(), "rows").build().unwrap();
     source.read().await.unwrap();
     let one = source.add(record(r#"{"name":"one"}"#)).unwrap();
@@ -189,4 +189,72 @@ async fn g2_a_refused_connection_is_no_doubt() {
     server.set_no_network(false);
     assert!(source.sync().await.unwrap().is_success());
     assert_eq!(rows(&server).len(), 1);
+}
+
+/// A record whose create is unanswered, and the same record as a read brought it.
+async fn twins() -> (MockServer, DataSource, [Uid; 2]) {
+    let server = serving("[]").fault(Fault::on(Operation::Create).lost()).build();
+    let builder = DataSource::builder().transport(server.clone()).model(crate::help::model());
+    let source = builder.storage(MemoryStorage::new(), "rows").build().unwrap();
+    source.read().await.unwrap();
+    let ours = source.add(record(r#"{"name":"n","note":""}"#)).unwrap();
+    source.sync().await.unwrap();
+    source.read().await.unwrap();
+    let theirs = source.data().iter().map(landfall::Entry::uid).find(|uid| *uid != ours).unwrap();
+    (server, source, [ours, theirs])
+}
+
+#[tokio::test]
+async fn an_edit_of_a_row_that_a_read_shows_twice_is_kept_when_the_two_become_one() {
+    for (synced, both) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (server, source, [ours, theirs]) = twins().await;
+        source.set(theirs, "note", "edited").unwrap();
+        if both {
+            source.set(ours, "name", "N").unwrap();
+        }
+        if synced {
+            // Accepted while offline: a change of its own.
+            source.online(false).await.unwrap();
+            source.sync().await.unwrap();
+            source.online(true).await.unwrap();
+        }
+        let report = source.sync().await.unwrap();
+        assert!(report.is_success(), "{report:?}");
+        source.sync().await.unwrap();
+        let name = if both { "N" } else { "n" };
+        let whole = format!(r#"{{"name":"{name}","note":"edited","id":1}}"#);
+        assert_eq!(data(&source), [whole.as_str()], "synced {synced}, both {both}");
+        assert_eq!(rows(&server), [whole.as_str()]);
+        assert_eq!(stored(&source).await, format!("[{whole}]"));
+        assert!(source.pending().is_empty() && !source.has_changes());
+        assert_eq!(source.total(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_draft_of_a_row_that_a_read_shows_twice_stays_a_draft() {
+    let (server, source, [ours, theirs]) = twins().await;
+    server.set_holding(true);
+    let sync = source.sync();
+    held(&server, 1).await;
+    source.set(theirs, "note", "draft").unwrap();
+    server.set_holding(false);
+    assert!(sync.await.unwrap().is_success());
+    assert_eq!(data(&source), [r#"{"name":"n","note":"draft","id":1}"#]);
+    assert_eq!(source.at(0).unwrap().uid(), ours);
+    assert_eq!(stored(&source).await, r#"[{"name":"n","note":"","id":1}]"#);
+    source.cancel_changes().unwrap();
+    assert_eq!(data(&source), [r#"{"name":"n","note":"","id":1}"#]);
+}
+
+#[tokio::test]
+async fn g4_the_newer_of_the_two_is_what_is_kept() {
+    let (server, source, [ours, _]) = twins().await;
+    server.set_row(1, record(r#"{"note":"by somebody else"}"#));
+    source.read().await.unwrap();
+    source.set(ours, "name", "N").unwrap();
+    assert!(source.sync().await.unwrap().is_success());
+    let whole = r#"{"name":"N","note":"by somebody else","id":1}"#;
+    assert_eq!((rows(&server), data(&source)), (vec![whole.to_owned()], vec![whole.to_owned()]));
+    assert!(!source.has_changes());
 }

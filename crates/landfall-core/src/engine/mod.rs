@@ -90,6 +90,8 @@ pub struct Engine {
     stopping: bool,
     waiting_syncs: Vec<(Ticket, sync::Mode)>,
     holds: hold::Holds,
+    /// Records shown twice whose second row is on its way to the server: the first is to take it over.
+    twins: Vec<(Uid, Uid)>,
     gate: bool,
     deferred: Vec<Cont>,
     /// The stored state was loaded; what it holds is shown, or hidden until the first read.
@@ -141,6 +143,7 @@ impl Engine {
             stopping: false,
             waiting_syncs: Vec::new(),
             holds: hold::Holds::default(),
+            twins: Vec::new(),
             gate: false,
             deferred: Vec::new(),
             loaded: false,

@@ -282,6 +282,13 @@ impl Environment {
         Self { now, elapsed: Arc::new(elapsed), random: Arc::new(random) }
     }
 
+    /// Takes the time of day from this clock; pauses are measured as before.
+    #[must_use]
+    pub fn with_now(mut self, now: impl Fn() -> Date + Send + Sync + 'static) -> Self {
+        self.now = Arc::new(now);
+        self
+    }
+
     /// Measures pauses by this clock, which is never set: the time since some moment.
     #[must_use]
     pub fn with_elapsed(mut self, elapsed: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
