@@ -513,7 +513,7 @@ impl Engine {
         if let Some(at) = self.twins.iter().position(|(_, second)| *second == uid) {
             let (first, _) = self.twins.swap_remove(at);
             if self.become_one(first, uid, &record, delta) {
-                return Ok(Some(outcome));
+                return Some(outcome);
             }
         }
         let followed = self.change(uid).is_some_and(|change| change.accepted.is_some());
