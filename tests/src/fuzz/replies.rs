@@ -32,7 +32,13 @@ pub(super) fn reply_json(bytes: &[u8]) {
         }
     };
     let body = Body::json(&text);
-    let Ok(value) = body.decode() else { return };
+    let decoded = body.decode();
+    let known = serde_json::from_str::<serde_json::Value>(&text);
+    assert_eq!(decoded.is_ok(), known.is_ok(), "{text}");
+    let Ok(value) = decoded else { return };
+    if let (Some(value), Ok(known)) = (&value, &known) {
+        assert!(same(value, known), "{} for {text}", value.to_json());
+    }
     if let Some(value) = &value {
         let again = value.to_json();
         assert_eq!(Value::from_json(&again).as_ref().map(Value::to_json).ok(), Some(again), "{text}");
@@ -47,6 +53,28 @@ pub(super) fn reply_json(bytes: &[u8]) {
         for row in answer.rows.into_iter().flatten() {
             assert!(!row.contains("__state__") && !row.contains("__landfall"), "{}", row.to_json());
         }
+    }
+}
+
+/// Whether we read what another reader of JSON read.
+fn same(value: &Value, known: &serde_json::Value) -> bool {
+    use serde_json::Value as Known;
+    match (value, known) {
+        (Value::Null, Known::Null) => true,
+        (Value::Bool(value), Known::Bool(known)) => value == known,
+        (Value::String(value), Known::String(known)) => value.as_str() == known,
+        (Value::Number(value), Known::Number(known)) => match (value.as_i64(), known.as_i64()) {
+            (Some(value), Some(known)) => value == known,
+            _ => known.as_f64() == Some(value.as_f64()),
+        },
+        (Value::Array(values), Known::Array(known)) => {
+            values.len() == known.len() && values.iter().zip(known).all(|(value, known)| same(value, known))
+        }
+        (Value::Object(record), Known::Object(known)) => {
+            record.len() == known.len()
+                && record.iter().zip(known).all(|((name, value), (other, known))| name == other && same(value, known))
+        }
+        _ => false,
     }
 }
 

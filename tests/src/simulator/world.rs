@@ -110,6 +110,7 @@ pub(crate) struct World {
     batch: bool,
     reading: bool,
     extra: Option<Extra>,
+    lives: u64,
 }
 
 /// Spreads the first number drawn.
@@ -155,6 +156,7 @@ impl World {
             rows: 0,
             batch,
             reading: false,
+            lives: 1,
         }
     }
 
@@ -343,7 +345,10 @@ impl World {
         if self.dice.chance(10) {
             self.batch = !self.batch;
         }
-        self.client = Client::new(self.dice.next(), self.batch, most, self.extra.as_ref());
+        // No two runs of a program have the same random numbers, also where a tape says so.
+        self.lives += 1;
+        let random = self.dice.next() ^ (self.lives << 40);
+        self.client = Client::new(random, self.batch, most, self.extra.as_ref());
         self.covers.clear();
         self.reading = false;
         if self.dice.chance(60) {

@@ -4,6 +4,7 @@ use landfall::{
     Error, ErrorKind, Record, Result, Value,
     transport::{Dialect, Operation, Reply, Request, Surroundings, WireReply, WireRequest, answer},
 };
+use std::collections::HashSet;
 
 /// The service of the program's contract.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +40,30 @@ fn check(sent: &WireRequest, ours: &Record, answered: &Value) -> Result<()> {
     if row.get("key").is_none() {
         return Err(wrong(sent, "the answered row has no key"));
     }
+    // Only a create gives a row its id.
+    if ours.get("id").and_then(Value::as_i64).is_some_and(|ours| ours != 0 && Some(ours) != id) {
+        return Err(foreign(sent, "the answer is about another row"));
+    }
     Ok(())
+}
+
+/// A removal is answered with the row or an empty object.
+fn check_removed(sent: &WireRequest, ours: &Record, answered: &Value) -> Result<()> {
+    let Some(row) = answered.as_object() else { return Err(wrong(sent, "a row or nothing was expected")) };
+    let differs = |name: &str| row.get(name).is_some_and(|value| ours.get(name) != Some(value));
+    if differs("key") || differs("id") {
+        return Err(foreign(sent, "the answer is about another row"));
+    }
+    Ok(())
+}
+
+/// Ids and keys are there once each.
+fn are_unique(rows: &[Value]) -> bool {
+    let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
+    rows.iter().filter_map(Value::as_object).all(|row| {
+        let key = row.get("key").and_then(Value::as_str);
+        row.get("id").and_then(Value::as_i64).is_none_or(|id| ids.insert(id)) && key.is_none_or(|key| keys.insert(key))
+    })
 }
 
 impl Dialect for Service {
@@ -70,7 +94,23 @@ impl Dialect for Service {
     fn answer(&self, request: &Request, sent: &WireRequest, reply: WireReply) -> Result<Reply> {
         if request.operation == Operation::Destroy {
             if !reply.body.is_empty() {
-                answer::strict_json(sent, &reply)?;
+                let body = answer::strict_json(sent, &reply)?;
+                let value = body.decode().map_err(|source| wrong(sent, "the body is not JSON").caused_by(source))?;
+                let rows = request.rows.iter().map(|row| &row.record);
+                match value {
+                    None => {}
+                    Some(Value::Array(answered)) if request.batch && answered.len() == request.rows.len() => {
+                        for (ours, answered) in rows.zip(answered.iter()) {
+                            check_removed(sent, ours, answered)?;
+                        }
+                    }
+                    // A list of rows may be answered with an empty object as well.
+                    Some(answered) => {
+                        for ours in rows {
+                            check_removed(sent, ours, &answered)?;
+                        }
+                    }
+                }
             }
             return Ok(Reply::empty());
         }
@@ -86,6 +126,9 @@ impl Dialect for Service {
             };
             if !rows.iter().all(is_row) {
                 return Err(wrong(sent, "a row without id and key, or no row at all"));
+            }
+            if !are_unique(rows) {
+                return Err(wrong(sent, "two rows of one id or key"));
             }
             return Ok(Reply::with_body(value));
         }

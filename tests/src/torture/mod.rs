@@ -50,7 +50,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    // Timers are looked at also while a server keeps the connection busy without an end.
+    let runtime = match tokio::runtime::Builder::new_current_thread().event_interval(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::note(&format!("torture: no runtime: {error}"));

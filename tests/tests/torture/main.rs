@@ -16,6 +16,8 @@
 #[cfg(target_os = "linux")]
 mod calls;
 mod damage;
+#[cfg(unix)]
+mod hostile;
 mod kills;
 mod model;
 #[cfg(unix)]
