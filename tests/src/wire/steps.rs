@@ -281,7 +281,8 @@ fn blame(out: &mut Record, error: &Error, channel: &Numbered<HttpChannel>) {
             let status =
                 error.context().find(|(name, _)| *name == "status").and_then(|(_, status)| status.parse().ok());
             // JSON is parsed by the browser, XML and scripts are judged by jQuery.
-            let judged = matches!(channel.expected(error.operation()), Some(DataType::Jsonp | DataType::Xml));
+            let judged =
+                channel.expected(error.operation()) == Some(DataType::Jsonp) || error.message().contains("XML");
             let kind = if judged { "Error" } else { "SyntaxError" };
             say("parsererror", status.unwrap_or(200_u16).into(), Record::from([("kind", kind)]).into());
         }
