@@ -26,7 +26,7 @@ type Rows = BTreeMap<i64, (i64, i64)>;
 #[derive(Clone, Debug)]
 enum Edit {
     Set { row: usize, first: bool, value: i64 },
-    Add { a: i64, b: i64 },
+    Add { at: Option<usize>, a: i64, b: i64 },
     Remove { row: usize },
 }
 
@@ -53,9 +53,11 @@ enum Op {
     PageSize(usize),
     Page(usize),
     Fault(Operation, Trouble),
+    /// Somebody else's edit on the server; perhaps the server announces it.
     ServerEdit {
         row: usize,
         value: i64,
+        push: bool,
     },
     Reopen,
     Cancel,
@@ -95,7 +97,7 @@ struct Config {
 fn edits() -> impl Strategy<Value = Edit> {
     prop_oneof![
         5 => (0..8_usize, any::<bool>(), 0..4_i64).prop_map(|(row, first, value)| Edit::Set { row, first, value }),
-        2 => (0..4_i64, 0..4_i64).prop_map(|(a, b)| Edit::Add { a, b }),
+        2 => (proptest::option::of(0..6_usize), 0..4_i64, 0..4_i64).prop_map(|(at, a, b)| Edit::Add { at, a, b }),
         2 => (0..8_usize).prop_map(|row| Edit::Remove { row }),
     ]
 }
@@ -132,7 +134,7 @@ fn ops() -> impl Strategy<Value = Op> {
         1 => (1..5_usize).prop_map(Op::PageSize),
         1 => (1..4_usize).prop_map(Op::Page),
         5 => faults(),
-        2 => (0..8_usize, 0..4_i64).prop_map(|(row, value)| Op::ServerEdit { row, value }),
+        2 => (0..8_usize, 0..4_i64, any::<bool>()).prop_map(|(row, value, push)| Op::ServerEdit { row, value, push }),
         2 => Just(Op::Reopen),
         2 => Just(Op::Cancel),
         1 => (0..8_usize).prop_map(|row| Op::CancelOne { row }),
@@ -274,10 +276,13 @@ impl World {
                 let row = self.shown.get_mut(&tag).unwrap();
                 *(if *first { &mut row.0 } else { &mut row.1 }) = *value;
             }
-            Edit::Add { a, b } => {
+            Edit::Add { at, a, b } => {
                 self.tags += 1;
                 let row = [("tag", self.tags), ("a", *a), ("b", *b), ("remote", 0)];
-                self.source.add(Record::from(row)).unwrap();
+                match at {
+                    Some(at) => self.source.insert(*at, Record::from(row)).unwrap(),
+                    None => self.source.add(Record::from(row)).unwrap(),
+                };
                 self.shown.insert(self.tags, (*a, *b));
             }
             Edit::Remove { row } => {
@@ -399,10 +404,14 @@ impl World {
                 });
                 self.faults += 1;
             }
-            Op::ServerEdit { row, value } => {
+            Op::ServerEdit { row, value, push } => {
                 let rows = self.server.rows();
                 if let Some(row) = rows.get(row % rows.len().max(1)) {
-                    self.server.set_row(whole(row, "id"), [("remote", *value)]);
+                    let id = whole(row, "id");
+                    self.server.set_row(id, [("remote", *value)]);
+                    if *push && self.source.get(id).is_some() {
+                        self.source.push_update([Record::from([("id", id), ("remote", *value)])]).unwrap();
+                    }
                 }
             }
             Op::Killed { after } if self.config.unknown => {

@@ -16,9 +16,9 @@ pub fn folder() -> PathBuf {
 /// What the recorded reference shows, what landfall shows instead, and which scenarios that concerns.
 #[derive(Debug)]
 pub struct Corpus {
-    /// The scenarios by path.
+    /// The scenarios by path; the project's own further ones last.
     pub scenarios: Vec<Document>,
-    /// The traces of the reference by path.
+    /// The traces of the reference by path, also those of the further scenarios.
     pub golden: BTreeMap<String, Document>,
     /// The traces that landfall gives where it differs on purpose, by path.
     pub own: BTreeMap<String, Document>,
@@ -35,9 +35,14 @@ impl Corpus {
         let folder = folder();
         let packed = |name: &str| pack::read_pack(&read(&folder.join(name))?);
         let by_path = |list: Vec<Document>| list.into_iter().map(|one| (one.path.clone(), one)).collect();
+        let both = |first: &str, second: &str| -> Result<Vec<Document>> {
+            let mut list = packed(first)?;
+            list.extend(packed(second)?);
+            Ok(list)
+        };
         Ok(Self {
-            scenarios: packed("scenarios.jsonl.gz")?,
-            golden: by_path(packed("golden.jsonl.gz")?),
+            scenarios: both("scenarios.jsonl.gz", "further-scenarios.jsonl.gz")?,
+            golden: by_path(both("golden.jsonl.gz", "further-golden.jsonl.gz")?),
             own: by_path(pack::read_folder(&folder.join("own"))?),
             quirks: String::from_utf8_lossy(&read(&folder.join("quirks.txt"))?)
                 .lines()

@@ -564,7 +564,13 @@ fn descriptors(query: &QueryOptions) -> Value {
     let as_named = |name: &str| name.to_owned();
     let listed = |value: Value| list(value.as_array().unwrap_or_default().to_vec());
     out.put_list("sort", listed(Sort::list_to_value(query.sort.as_deref().unwrap_or_default(), &as_named)));
-    out.put_some("filter", query.filter.as_ref().map(|filter| trace::canonical(&filter.to_value(&as_named), true)));
+    // One without filters is none.
+    let filter = query.filter.as_ref().map(|filter| trace::canonical(&filter.to_value(&as_named), true));
+    let empty = |filter: &Value| {
+        let filters = filter.as_object().and_then(|group| group.get("filters"));
+        filters.and_then(Value::as_array).is_some_and(<[Value]>::is_empty)
+    };
+    out.put_some("filter", filter.filter(|filter| !empty(filter)));
     out.put_list("group", listed(Group::list_to_value(query.group.as_deref().unwrap_or_default(), &as_named)));
     out.put_list(
         "aggregate",

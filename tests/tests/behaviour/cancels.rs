@@ -31,6 +31,7 @@ async fn r4_22_v11_cancelling_brings_back_order_and_values() {
     assert_eq!(source.total(), 3);
 }
 
+/// R6.20, R6.23.
 #[tokio::test]
 async fn g1_c17_what_was_accepted_offline_is_what_cancelling_goes_back_to() {
     let server = three().build();
@@ -58,6 +59,7 @@ async fn g1_c17_what_was_accepted_offline_is_what_cancelling_goes_back_to() {
     );
 }
 
+/// R5.38.
 #[tokio::test]
 async fn c36_q16_what_was_accepted_online_and_failed_is_withdrawn() {
     let server = three().build();
@@ -134,6 +136,7 @@ async fn r4_24_cancelling_one_item_leaves_the_others() {
     assert_eq!(ids(&source.destroyed()), ["2"]);
 }
 
+/// R4.25.
 #[tokio::test]
 async fn c34_q18_a_field_that_was_not_there_goes_away_again() {
     let source = online(&three().build());
@@ -144,6 +147,7 @@ async fn c34_q18_a_field_that_was_not_there_goes_away_again() {
     assert_eq!(data(&source)[0], THREE[0]);
 }
 
+/// R6.31.
 #[tokio::test]
 async fn c18_q39_after_an_offline_read_a_new_item_goes_back_to_its_accepted_values() {
     let source = offline(&serving("[]").build()).await;

@@ -57,6 +57,7 @@ async fn r5_33_v3_a_failure_that_is_ready_is_told_before_the_next_request_starts
     assert_eq!(log.take(), "start:update progress end error start:update progress end error");
 }
 
+/// R5.14, R5.34.
 #[tokio::test]
 async fn c01_what_worked_beside_a_failure_gets_its_end_and_one_change_but_no_sync() {
     let source = online(&three().fault(Fault::on(Operation::Update).nth(1).fail(400)).build());
@@ -131,6 +132,7 @@ async fn r5_45_an_offline_sync_is_one_change() {
     assert_eq!((ids(&source.updated()), ids(&source.destroyed())), (vec!["1".to_owned()], vec!["2".to_owned()]));
 }
 
+/// R9.18.
 #[tokio::test]
 async fn r9_13_r9_19_local_queries() {
     let source = online(&three().build());
@@ -148,6 +150,7 @@ async fn r9_13_r9_19_local_queries() {
     assert!(source.query_state().filter.is_some(), "R9.13: prevented, nothing changes");
 }
 
+/// R9.34.
 #[tokio::test]
 async fn r9_33_payloads_of_edits() {
     type Seen = (Option<Action>, Option<String>, Option<usize>, Vec<String>);
@@ -232,6 +235,7 @@ async fn r0_17_handlers_in_order_once_and_unbound() {
     assert_eq!(kinds, [EventKind::Change, EventKind::Sync, EventKind::Change, EventKind::Sync]);
 }
 
+/// R4.41.
 #[tokio::test]
 async fn r4_43_r9_36_c20_pushes() {
     let source = online(&three().build());

@@ -17,6 +17,7 @@ async fn both(server: impl Fn() -> MockServer, test: impl AsyncFn(MockServer, Da
     test(storing.clone(), kept(&storing, MemoryStorage::new())).await;
 }
 
+/// R5.42.
 #[tokio::test]
 async fn g5_q1b_an_edit_while_an_update_is_under_way_survives_field_by_field() {
     for style in [ReplyStyle::Echo, ReplyStyle::Id, ReplyStyle::Empty] {
@@ -128,6 +129,7 @@ async fn g5_a_record_removed_while_its_update_is_under_way_is_destroyed_afterwar
     .await;
 }
 
+/// R5.20, R5.37, R5.43.
 #[tokio::test]
 async fn c03_q15_removals_made_while_one_is_under_way_are_not_forgotten() {
     both(
@@ -149,6 +151,7 @@ async fn c03_q15_removals_made_while_one_is_under_way_are_not_forgotten() {
     .await;
 }
 
+/// R5.41.
 #[tokio::test]
 async fn c02_a_second_sync_waits_and_sends_what_is_left() {
     both(
@@ -173,6 +176,7 @@ async fn c02_a_second_sync_waits_and_sends_what_is_left() {
     .await;
 }
 
+/// R5.1.
 #[tokio::test]
 async fn g9_a_dropped_promise_stops_nothing() {
     both(
@@ -233,6 +237,7 @@ async fn r5_44_g4_a_read_while_a_sync_is_under_way_loses_nothing() {
 
 // ---- answers that say little
 
+/// R5.26.
 #[tokio::test]
 async fn r5_25_c06_q6_a_short_answer_changes_only_what_it_says() {
     let server = || {
@@ -272,6 +277,7 @@ async fn r5_23_v16_an_answer_replaces_members_as_a_whole() {
     assert_eq!(data(&source), [answered], "there is one base, not a second one that is merged more deeply");
 }
 
+/// R5.31.
 #[tokio::test]
 async fn c08_q11_a_create_answered_without_an_id_fails_and_stays_new() {
     both(
@@ -291,6 +297,7 @@ async fn c08_q11_a_create_answered_without_an_id_fails_and_stays_new() {
     .await;
 }
 
+/// R4.11, R6.44.
 #[tokio::test]
 async fn c46_q20_a_create_with_an_id_of_its_own_needs_no_id_in_the_answer() {
     let server = serving("[]").fault(Fault::on(Operation::Create).reply(value("null"))).build();
@@ -321,6 +328,7 @@ async fn r5_5_one_request_a_kind_only_when_there_is_something() {
     assert_eq!(sent(&server), [updates, r#"destroy {"models":[{"id":3,"name":"c"}]}"#]);
 }
 
+/// R5.21.
 #[tokio::test]
 async fn q12_a_batch_answered_in_another_order_is_matched_by_id() {
     let answer = r#"[{"id":2,"name":"two"},{"id":1,"name":"one"}]"#;
@@ -333,6 +341,7 @@ async fn q12_a_batch_answered_in_another_order_is_matched_by_id() {
     assert_eq!(data(&source)[..2], [r#"{"id":1,"name":"one"}"#, r#"{"id":2,"name":"two"}"#]);
 }
 
+/// R5.21.
 #[tokio::test]
 async fn q12_an_answer_that_names_another_record_is_a_conflict() {
     let answer = r#"{"id":9,"name":"x"}"#;
@@ -361,6 +370,7 @@ async fn r5_30_v7_more_answers_than_records_are_ignored() {
     assert_eq!(data(&source), [r#"{"id":1,"name":"one"}"#, r#"{"id":2,"name":"two"}"#, r#"{"id":3,"name":"c"}"#]);
 }
 
+/// R5.29.
 #[tokio::test]
 async fn c45_q11_creates_without_an_answer_fail_and_the_others_are_done() {
     let source = batched(&serving("[]").fault(Fault::on(Operation::Create).reply(value(r#"[{"id":5}]"#))).build());

@@ -89,6 +89,7 @@ async fn r4_36_cancelling_restores_the_groups_and_reads_again() {
     assert!(!source.has_changes());
 }
 
+/// R6.18.
 #[tokio::test]
 async fn r6_17_groups_are_stored_and_come_back_offline() {
     let server = server();

@@ -44,6 +44,7 @@ async fn r2_40_a_time_without_a_day_takes_the_day_of_the_clock() {
     assert_eq!(source.at(1).unwrap().get("on"), Some(&evening));
 }
 
+/// R0.24.
 #[tokio::test]
 async fn r2_11_r2_12_q26_new_items() {
     let source = source("[]");
@@ -66,6 +67,7 @@ async fn r2_46_fields_that_are_not_editable() {
     assert!(!source.is_editable("id") && source.is_editable("name") && source.is_editable("unknown"));
 }
 
+/// R0.12.
 #[tokio::test]
 async fn r2_23_q21_an_equal_value_is_no_change_and_a_part_of_one_is() {
     let source = online(&serving(r#"[{"id":1,"o":{"x":1,"y":2},"l":[1,2]}]"#).build());
@@ -94,6 +96,7 @@ async fn q22_r2_26_a_change_inside_marks_the_record() {
     assert_eq!(kind(source.edit_array(&row, "o", Vec::clear)), ErrorKind::Invalid);
 }
 
+/// R4.7.
 #[tokio::test]
 async fn q27_adding_nothing_adds_at_the_end() {
     let source = source(r#"[{"id":1,"name":"a"}]"#);

@@ -112,6 +112,7 @@ async fn r7_63_q59_a_local_query_counts_what_is_here() {
     assert_eq!(source.total(), 2);
 }
 
+/// R6.32.
 #[tokio::test]
 async fn c32_q40_offline_the_servers_operations_are_done_here() {
     let builder = DataSource::builder().transport(numbered(5)).model(model()).storage(MemoryStorage::new(), "rows");
@@ -135,6 +136,7 @@ async fn c32_q40_offline_the_servers_operations_are_done_here() {
     assert!(matches!(source.view(), Shown::Groups(groups) if groups.len() == 1));
 }
 
+/// R4.27, R7.70.
 #[tokio::test]
 async fn r4_31_c12_a_query_of_the_server_drops_drafts_and_keeps_pending_changes() {
     let server = numbered(4);
@@ -189,6 +191,7 @@ async fn names_are_not_checked_without_fields_on_demand_or_for_kendos_options() 
     on_demand.filter(Filter::eq("whatever", 1)).await.unwrap();
 }
 
+/// R7.11, R7.13.
 #[tokio::test]
 async fn q41_an_unknown_operator_is_refused_at_once_and_case_does_not_matter() {
     for filter in [r#"{"field":"a","operator":"resembles","value":1}"#, r#"{"filters":[{"field":"a","operator":"?"}]}"#]

@@ -11,6 +11,7 @@ fn numbered(number: i64) -> Record {
     Record::from([("n", number)])
 }
 
+/// R9.3.
 #[tokio::test]
 async fn r9_2_c35_v4_a_replaced_read_settles_with_its_successor() {
     let server = three().holding(true).build();
@@ -62,6 +63,7 @@ async fn r9_4_preventing_frees_the_queue_for_the_waiting_read() {
     assert_eq!(second.await.unwrap(), Outcome::Prevented);
 }
 
+/// R9.5.
 #[tokio::test]
 async fn r9_6_r9_7_the_events_of_a_read() {
     let server = three().build();
@@ -179,6 +181,7 @@ async fn g4_set_data_goes_underneath_pending_changes() {
     assert!(source.has_changes());
 }
 
+/// R4.8.
 #[tokio::test]
 async fn r4_6_insert_puts_a_new_item_where_it_is_told() {
     let source = online(&three().build());
@@ -192,6 +195,7 @@ async fn r4_6_insert_puts_a_new_item_where_it_is_told() {
     assert_eq!(source.total(), 6);
 }
 
+/// R9.29.
 #[tokio::test]
 async fn r9_28_looking_up() {
     let source = online(&three().build());
@@ -256,6 +260,7 @@ async fn g6_opening_shows_nothing_and_restoring_shows_what_is_pending() {
     assert_eq!(data(&source)[0], r#"{"id":1,"name":"A"}"#, "G4: on top of the fresh rows");
 }
 
+/// R6.39.
 #[tokio::test]
 async fn g6_a_sync_before_any_read_sends_what_an_earlier_run_accepted() {
     let storage = MemoryStorage::new();
@@ -301,6 +306,7 @@ async fn r6_35_r6_36_v13_going_where_one_is_does_nothing() {
     assert_eq!(server.requests().len(), 0);
 }
 
+/// R6.33.
 #[tokio::test]
 async fn c14_q10_offline_without_a_storage_a_read_fails_and_later_ones_go_on() {
     let source = online(&three().build());
@@ -311,6 +317,7 @@ async fn c14_q10_offline_without_a_storage_a_read_fails_and_later_ones_go_on() {
     assert_eq!(source.len(), 3);
 }
 
+/// R9.12.
 #[tokio::test]
 async fn r9_17_fetch_loads_once() {
     let server = three().build();

@@ -134,6 +134,7 @@ async fn g8_a_read_that_does_not_fit_shows_its_rows_and_keeps_the_old_state() {
     assert!(stored(&source).await.contains("short"), "the queue goes on");
 }
 
+/// R5.46.
 #[tokio::test]
 async fn c15_q4_without_an_id_field_the_storage_is_a_read_cache() {
     let server = three().build();
@@ -180,6 +181,7 @@ async fn r6_9_r6_10_r6_11_what_is_written_and_what_is_not() {
     assert_ne!(stored(&source).await, fetched);
 }
 
+/// R4.38, R4.44.
 #[tokio::test]
 async fn q13_c21_what_the_server_pushes_is_stored_at_once_underneath() {
     let source = kept(&three().build(), MemoryStorage::new());
@@ -197,6 +199,7 @@ async fn q13_c21_what_the_server_pushes_is_stored_at_once_underneath() {
     );
 }
 
+/// R6.26.
 #[tokio::test]
 async fn r6_28_r6_29_v14_a_state_in_kendos_form() {
     let server = three().build();
@@ -219,6 +222,7 @@ async fn r6_28_r6_29_v14_a_state_in_kendos_form() {
     assert_eq!(sent(&server), [r#"create {"id":""}"#, r#"update {"id":1}"#, r#"destroy {"id":2}"#]);
 }
 
+/// R6.25.
 #[tokio::test]
 async fn q0_c09_what_is_stored_is_never_unwrapped() {
     let server = three().wrap(Wrap::data("rows")).build();

@@ -33,6 +33,7 @@ async fn c50_an_update_of_what_is_gone_fails() {
     assert_eq!(failures(&source.sync().await.unwrap()), [ErrorKind::Status(404)]);
 }
 
+/// R5.12.
 #[tokio::test]
 async fn c30_a_missing_operation_is_told_before_anything_is_sent() {
     let server = three().offers([Operation::Read, Operation::Create, Operation::Update]).build();
@@ -189,6 +190,7 @@ async fn r5_51_auto_sync_offline_stores_every_edit() {
     assert!(stored(&source).await.contains(r#""name":"A","__state__":"update""#));
 }
 
+/// R4.15.
 #[tokio::test]
 async fn q28_a_record_that_is_removed_and_added_again_is_not_destroyed() {
     let server = three().build();
@@ -255,6 +257,7 @@ async fn g3_outcomes_are_told_change_by_change_in_the_order_they_were_sent() {
     assert_eq!(ids(&source.updated()), ["1"]);
 }
 
+/// R6.1, R6.21.
 #[tokio::test]
 async fn r3_18_r6_6_renamed_fields_are_the_servers_on_the_wire_and_in_the_store() {
     let server = serving(r#"[{"ID":1,"Name":"a"}]"#).id("ID").build();

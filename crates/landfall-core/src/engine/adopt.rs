@@ -22,6 +22,12 @@ impl Engine {
         self.revision = state.revision;
         self.loaded = true;
         self.hidden = None;
+        if state.rows.is_empty() && state.meta.is_none() {
+            // The key was deleted, which says nothing about the rows: what is here is stored anew, as Kendo does.
+            self.snapshot_needed = false;
+            self.meta_dirty = false;
+            return Ok(self.snapshot());
+        }
         self.avoid(&restored);
         if self.fresh_rows {
             self.lay_theirs_on_top(restored);

@@ -412,6 +412,10 @@ impl Engine {
                         record.set(name, value.clone());
                     }
                 }
+                // A number or date that neither answer nor record has is null, as in records that are read (R5.26).
+                if let Some(filled) = self.options.schema.model().and_then(|model| model.filled(&record)) {
+                    record = filled;
+                }
             }
             let has_id = self.options.schema.model().is_some_and(|model| model.id_field().is_some());
             let unnamed = self.is_default_id(self.id_of(&record).as_ref());

@@ -69,10 +69,14 @@ impl Engine {
             }
         }
         self.table.put_back(back);
-        if self.options.in_place_sort && !self.options.offline_storage {
-            // The order before the sorts in place is the one in which the rows came.
-            self.table.order_by_age();
+        if self.options.in_place_sort {
+            // The order before the sorts in place is the one in which the rows came, or were stored.
+            match &self.stored_order {
+                Some(order) => self.table.order_like(order),
+                None => self.table.order_by_age(),
+            }
         }
+        self.refill_all();
         let appended = std::mem::take(&mut self.appended);
         if self.groups.is_some() {
             self.groups.clone_from(&self.pristine_groups);
@@ -103,6 +107,32 @@ impl Engine {
         Ok(steps)
     }
 
+    /// What a sync has stored is what cancelling goes back to, and as read from there: numbers and dates that a row lacks are
+    /// null (R6.20).
+    fn refill_all(&mut self) {
+        let Some(model) = self.options.schema.model().filter(|_| self.refill > 0) else { return };
+        let stored = |row: &&Row| row.uid.0 < self.refill;
+        let lacking = |row: &Row| model.filled(&row.record).map(|record| (row.uid, record));
+        let filled: Vec<(Uid, Record)> = self.table.rows().iter().filter(stored).filter_map(lacking).collect();
+        for (uid, record) in filled {
+            // Written with the next commit, as all of Kendo's state is.
+            self.snapshot_needed = true;
+            if let Some(slot) = self.table.record_mut(uid) {
+                *slot = record;
+            }
+            let Some(change) = self.overlay.get_mut(&uid).filter(|change| change.sent.is_none()) else { continue };
+            let accepted = change.accepted.iter_mut().flat_map(|accepted| {
+                let offline = accepted.offline.iter_mut().map(|offline| &mut offline.1);
+                std::iter::once(&mut accepted.record).chain(offline)
+            });
+            for layer in change.base.iter_mut().chain(accepted) {
+                if let Some(record) = model.filled(layer) {
+                    *layer = record;
+                }
+            }
+        }
+    }
+
     /// Cancels the changes of one item (R4.24). A removed item is not brought back.
     ///
     /// # Errors
@@ -121,8 +151,11 @@ impl Engine {
         let order = self.order_of(uid);
         let steps = match self.back(uid, order, &mut change, &mut delta) {
             Back::To(record) => {
+                let stored = uid.0 < self.refill;
+                let filled = self.options.schema.model().filter(|_| stored).and_then(|model| model.filled(&record));
+                self.snapshot_needed |= filled.is_some();
                 if let Some(slot) = self.table.record_mut(uid) {
-                    *slot = record;
+                    *slot = filled.unwrap_or(record);
                 }
                 self.keep(uid, change, false);
                 self.ids = None;

@@ -176,7 +176,10 @@ impl Engine {
             // Among groups the position is the one in the row's own group.
             at = groups::place(groups, uid).unwrap_or(at);
             groups::remove(groups, uid);
-            groups::prune(groups);
+            // A sync that follows at once stores a group that became empty, too; the view drops it afterwards.
+            if !self.options.auto_sync || self.pushing {
+                groups::prune(groups);
+            }
             self.meta_dirty = true;
         }
         self.ids = None;

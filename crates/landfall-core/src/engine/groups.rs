@@ -89,14 +89,17 @@ pub(crate) fn place(groups: &[GroupNode], uid: Uid) -> Option<usize> {
     })
 }
 
-/// Drops empty groups at every level.
-pub(crate) fn prune(groups: &mut Vec<GroupNode>) {
+/// Drops empty groups at every level. Says whether there were any.
+pub(crate) fn prune(groups: &mut Vec<GroupNode>) -> bool {
+    let mut dropped = false;
     for group in groups.iter_mut() {
         if let GroupItems::Groups(inner) = &mut group.items {
-            prune(inner);
+            dropped |= prune(inner);
         }
     }
+    let before = groups.len();
     groups.retain(|group| !group.is_empty());
+    dropped || groups.len() != before
 }
 
 /// All rows of the tree in order.

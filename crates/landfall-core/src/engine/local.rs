@@ -233,7 +233,7 @@ impl Engine {
     /// pages and aggregates see the members of the top groups, not the rows inside.
     fn compute_groups(&mut self, query: &Query) {
         let Some(groups) = self.groups.as_mut() else { return };
-        super::groups::prune(groups);
+        self.meta_dirty |= super::groups::prune(groups);
         let positions = |uid: Uid| self.table.position(uid).and_then(|at| u32::try_from(at).ok());
         // Groups are wrapped as the model's, too: an id field named `id` is there, with its default (R4.33).
         let model = self.options.schema.model().filter(|model| model.id_field() == Some("id"));
@@ -340,7 +340,7 @@ impl Engine {
     /// The number of pages; 0 when there is nothing (Q58).
     pub fn total_pages(&mut self) -> usize {
         let total = self.total();
-        match self.state.take().unwrap_or(total) {
+        match self.state.take().filter(|size| *size > 0).unwrap_or(total) {
             0 => 0,
             size => total.div_ceil(size),
         }
@@ -351,7 +351,13 @@ impl Engine {
     /// A query with these settings; what they omit is cleared. Local when all needed data is here, else a read (R9.12).
     pub fn query(&mut self, ticket: Ticket, options: QueryOptions) -> Steps {
         if self.options.any_server() || self.table.len() == 0 && !self.has_visible_removals() {
-            let params = options.params.clone();
+            let mut params = options.params.clone();
+            // What is asked for is sent as it was asked for, also where it contradicts itself (R7.67).
+            for (name, value) in [("page", options.page), ("pageSize", options.page_size)] {
+                if let Some(value) = value.filter(|_| self.options.server_paging) {
+                    params.set(name, value);
+                }
+            }
             self.state.replace(options);
             return self.read(ticket, &params);
         }

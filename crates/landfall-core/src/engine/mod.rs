@@ -70,6 +70,12 @@ pub struct Engine {
     parked: Gone,
     /// Rows that go to the end when everything is cancelled (R4.26, without a storage).
     appended: Vec<Uid>,
+    /// With sorts in place over a storage: the order of the rows when they were last read or stored, to which cancelling
+    /// goes back.
+    stored_order: Option<Vec<Uid>>,
+    /// The identities from here on are of rows that no sync has stored yet. Cancelling goes back to what is stored, and there
+    /// no declared number or date is absent (R6.20).
+    refill: u64,
     groups: Option<Vec<GroupNode>>,
     /// The tree that cancelling goes back to.
     pristine_groups: Option<Vec<GroupNode>>,
@@ -129,6 +135,8 @@ impl Engine {
             removed: Gone::default(),
             parked: Gone::default(),
             appended: Vec::new(),
+            stored_order: None,
+            refill: 0,
             groups: None,
             pristine_groups: None,
             computed: None,

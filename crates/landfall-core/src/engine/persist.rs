@@ -51,6 +51,8 @@ pub(crate) struct Restored {
     pub(crate) rows: Vec<(Row, Option<Change>)>,
     pub(crate) removed: Gone,
     pub(crate) groups: Option<Vec<GroupNode>>,
+    /// Some rows have more members than are stored: declared numbers and dates that they lacked.
+    pub(crate) filled: bool,
     /// What the meta document says about rows that are sent.
     pub(crate) mark: Option<Mark>,
     /// The meta document is of an older format than this program writes.
@@ -410,7 +412,8 @@ impl Engine {
             }
         }
         let mut removed: Vec<(i64, Removed)> = Vec::new();
-        let records = self.records_in(&state.rows)?;
+        let (records, filled) = self.records_in(&state.rows)?;
+        out.filled = filled;
         let looks_new = self.newness();
         let places = out.mark.as_ref().map(Mark::places).unwrap_or_default();
         out.rows.reserve(records.len());
@@ -450,23 +453,27 @@ impl Engine {
         Ok(out)
     }
 
-    /// The values of all rows, as the program sees them.
-    fn records_in(&self, rows: &[StoredRow]) -> Result<Vec<Record>> {
+    /// The values of all rows, as the program sees them, and whether they have more members than are stored.
+    fn records_in(&self, rows: &[StoredRow]) -> Result<(Vec<Record>, bool)> {
         let dates = self.options.schema.model().map(crate::Model::dates).unwrap_or_default();
         let mut objects = crate::json::Objects::with_dates(&dates);
         for stored in rows {
             objects.read(&stored.record).map_err(damaged)?;
         }
         let mut records = objects.finish();
+        let members = |records: &[Record]| records.iter().map(Record::len).sum::<usize>();
+        let stored = members(&records);
+        let mut filled = false;
         if let Some(model) = self.options.schema.model() {
             model.mapper(self.options.schema.zone()).read_all(&mut records);
+            filled = members(&records) > stored;
             for (stored, record) in rows.iter().zip(&mut records) {
                 if stored.state == Some(ChangeKind::Create) {
                     model.restore_id(record);
                 }
             }
         }
-        Ok(records)
+        Ok((records, filled))
     }
 
     fn read_in(&self, record: Record, create: bool) -> Record {

@@ -42,9 +42,7 @@ impl Engine {
         if self.looks_new(&record) {
             self.overlay.insert(uid, Change { base: Some(record.clone()), looks_new: true, ..Change::default() });
         }
-        if !self.options.offline_storage {
-            self.appended.push(uid);
-        }
+        self.appended.push(uid);
         delta.put.extend(self.encode(uid));
         let items = self.items_of(&[uid]);
         self.pushing = true;

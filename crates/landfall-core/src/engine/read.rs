@@ -332,14 +332,16 @@ impl Engine {
         };
         self.avoid(&restored);
         self.go_on_with(&restored);
+        let filled = restored.filled;
         self.show(restored);
         self.loaded = true;
         self.revision = state.revision;
         self.from_store = true;
         self.clamp_page();
-        // An absent state becomes an empty one (R6.9), one in Kendo's form gets landfall's bookkeeping.
+        // An absent state becomes an empty one (R6.9), one in Kendo's form gets landfall's bookkeeping, rows that lacked a
+        // number or a date have it as null from now on (R6.30).
         let foreign = state.rows.iter().any(|row| row.state.is_some() && row.change.is_none());
-        if state.revision == 0 || foreign {
+        if state.revision == 0 || foreign || filled {
             return self.stored_after_read(run);
         }
         self.read_done(run, &Ok(()))
@@ -375,6 +377,8 @@ impl Engine {
             rows.push(row);
         }
         self.table.restore(rows);
+        self.refill = 0;
+        self.note_order();
         self.rebuild_groups();
         self.pristine_groups.clone_from(&self.groups);
         for (uid, sent) in flying {
@@ -384,6 +388,13 @@ impl Engine {
         }
         self.total = Some(self.groups.as_ref().map_or(self.table.len(), Vec::len));
         self.touch();
+    }
+
+    /// Remembers the order that cancelling goes back to with sorts in place, where it is not the one of age.
+    pub(crate) fn note_order(&mut self) {
+        if self.options.in_place_sort && self.options.offline_storage {
+            self.stored_order = Some(self.table.order());
+        }
     }
 
     fn flying(&self) -> Vec<(Uid, super::change::Sent)> {
@@ -421,6 +432,8 @@ impl Engine {
         if !kept.is_empty() {
             self.lay_on_top(kept, whole);
         }
+        self.refill = 0;
+        self.note_order();
         self.touch();
     }
 

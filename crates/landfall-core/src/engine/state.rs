@@ -151,10 +151,10 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(options: &Options) -> Self {
-        let page_size = options.page_size.filter(|size| *size > 0);
+        let paged = options.page_size.is_some_and(|size| size > 0);
         Self {
-            page: options.page.or(page_size.map(|_| 1)),
-            page_size,
+            page: options.page.or(paged.then_some(1)),
+            page_size: options.page_size,
             skip: None,
             take: None,
             sort: options.sort.clone(),

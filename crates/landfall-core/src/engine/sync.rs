@@ -403,6 +403,12 @@ impl Engine {
 
     /// What is seen, and the groups that cancelling goes back to, are what the sync leaves behind.
     pub(super) fn settle_seen(&mut self) {
+        if self.options.offline_storage {
+            // Cancelling goes back to the rows as they stand now.
+            self.refill = self.next_uid;
+            self.appended.clear();
+        }
+        self.note_order();
         self.settle_view();
         let offline = |change: &Change| change.accepted.as_ref().is_some_and(|accepted| accepted.offline.is_some());
         if self.removed.iter().all(|gone| gone.change.is_new() || offline(&gone.change)) {

@@ -234,7 +234,24 @@ impl Table {
     /// Brings the rows into the order of their identities: the one in which they came.
     pub(crate) fn order_by_age(&mut self) {
         if !self.rows.is_sorted_by_key(|row| row.uid) {
+            self.version += 1;
             self.rows.sort_unstable_by_key(|row| row.uid);
+            self.renumber();
+        }
+    }
+
+    /// The identities in order.
+    pub(crate) fn order(&self) -> Vec<Uid> {
+        self.rows.iter().map(|row| row.uid).collect()
+    }
+
+    /// Brings the rows into the order of these identities; others follow in the order they have.
+    pub(crate) fn order_like(&mut self, order: &[Uid]) {
+        let places: HashMap<Uid, usize> = order.iter().enumerate().map(|(at, uid)| (*uid, at)).collect();
+        let place = |row: &Row| places.get(&row.uid).copied().unwrap_or(usize::MAX);
+        if !self.rows.is_sorted_by_key(place) {
+            self.version += 1;
+            self.rows.sort_by_key(place);
             self.renumber();
         }
     }

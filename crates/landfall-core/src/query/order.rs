@@ -28,6 +28,9 @@ impl<'q> By<'q> {
 /// A value, ready to be compared often. Types are ranked in the order of the variants.
 enum Key<'a> {
     Missing,
+    /// The empty text: before everything else that is there, as in a column of texts. Among numbers it is the id of a record
+    /// that the server has not numbered yet.
+    Empty,
     Bool(bool),
     NotANumber,
     Number(Number),
@@ -45,6 +48,7 @@ impl<'a> Key<'a> {
             Cell::Number(number) if number.is_nan() => Self::NotANumber,
             Cell::Number(number) => Self::Number(number),
             Cell::Date(millis) => Self::Date(millis),
+            Cell::Text(text) if text.is_empty() => Self::Empty,
             Cell::Text(text) => Self::Text(collate::key(text, ascii)),
             Cell::Other(other) => Self::Other(other.to_text()),
         }
@@ -53,12 +57,13 @@ impl<'a> Key<'a> {
     fn rank(&self) -> u8 {
         match self {
             Self::Missing => 0,
-            Self::Bool(_) => 1,
-            Self::NotANumber => 2,
-            Self::Number(_) => 3,
-            Self::Date(_) => 4,
-            Self::Text(_) => 5,
-            Self::Other(_) => 6,
+            Self::Empty => 1,
+            Self::Bool(_) => 2,
+            Self::NotANumber => 3,
+            Self::Number(_) => 4,
+            Self::Date(_) => 5,
+            Self::Text(_) => 6,
+            Self::Other(_) => 7,
         }
     }
 
@@ -87,6 +92,14 @@ pub(crate) fn compare_cells(a: Cell<'_>, b: Cell<'_>) -> Ordering {
         }
         (Cell::Text(a), Cell::Text(b)) => collate::compare(a, b),
         _ => Key::of(a, true).compare(&Key::of(b, true)),
+    }
+}
+
+/// As [`compare_cells`], but texts by their code points.
+pub(crate) fn compare_ordinal(a: Cell<'_>, b: Cell<'_>) -> Ordering {
+    match (a, b) {
+        (Cell::Text(a), Cell::Text(b)) => a.cmp(b),
+        _ => compare_cells(a, b),
     }
 }
 

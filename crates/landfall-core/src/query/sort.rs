@@ -1,6 +1,6 @@
 //! Sort descriptors (R7.35, R7.42).
 
-use crate::{Error, ErrorKind, Record, Result, Text, Value};
+use crate::{Error, ErrorKind, Path, Record, Result, Text, Value};
 use std::{cmp::Ordering, fmt, sync::Arc};
 
 /// Which way to sort.
@@ -42,7 +42,8 @@ pub type RecordOrder = dyn Fn(&Record, &Record) -> Ordering + Send + Sync;
 /// A sort key: a field and a direction, or a comparison of your own.
 ///
 /// Absent and null come first, then truth values, numbers, dates, texts, and lists and objects (Kendo has no order
-/// between types, Q43). Texts follow the Unicode collation algorithm with the feature `collation`, code points without.
+/// between types, Q43); the empty text is before them all. Texts follow the Unicode collation algorithm with the feature
+/// `collation`, code points without it or with [`ordinal`](Self::ordinal).
 #[derive(Clone)]
 pub struct Sort {
     /// The field, or a path such as `address.city`.
@@ -76,6 +77,14 @@ impl Sort {
     pub fn with_compare(mut self, compare: impl Fn(&Record, &Record) -> Ordering + Send + Sync + 'static) -> Self {
         self.compare = Some(Arc::new(compare));
         self
+    }
+
+    /// Texts in the order of their code points (`Z` before `a`) in place of the collation order; faster, and what a byte
+    /// comparison gives. Everything else is in its place as always.
+    #[must_use]
+    pub fn ordinal(self) -> Self {
+        let path = Path::parse(&self.field);
+        self.with_compare(move |a, b| super::order::compare_ordinal(path.cell(a), path.cell(b)))
     }
 
     /// Reads a descriptor `{field, dir}` or a list of them. Descriptors without a direction do nothing and are dropped

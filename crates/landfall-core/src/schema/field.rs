@@ -246,6 +246,11 @@ impl Field {
         parse::convert(self.kind, value, zone)
     }
 
+    /// What an absent value is read as (R3.10): null for numbers and dates, else absent.
+    pub(crate) fn absent(&self) -> Option<Value> {
+        (self.parser.is_none() && matches!(self.kind, FieldType::Number | FieldType::Date)).then_some(Value::Null)
+    }
+
     /// Whether a value would be parsed into itself.
     pub(crate) fn keeps(&self, value: &Value) -> bool {
         self.parser.is_none()

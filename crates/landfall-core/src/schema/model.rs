@@ -206,6 +206,20 @@ impl Model {
             .collect()
     }
 
+    /// The record with null for every declared number and date that it lacks, as one that is read has them (R3.10); `None`
+    /// when it lacks none.
+    pub(crate) fn filled(&self, record: &Record) -> Option<Record> {
+        let id = self.id.as_ref();
+        let lacking = self.fields.iter().filter(|field| Some(&field.name) != id && !record.contains(&field.name));
+        let mut lacking = lacking.filter_map(|field| field.absent().map(|value| (&field.name, value))).peekable();
+        lacking.peek()?;
+        let mut record = record.clone();
+        for (name, value) in lacking {
+            record.set(name, value);
+        }
+        Some(record)
+    }
+
     /// A mapper for many records: what it learns about one record serves those that look alike.
     pub(crate) fn mapper<'a>(&'a self, zone: &'a Zone) -> Mapper<'a> {
         Mapper::new(self, zone)

@@ -7,6 +7,7 @@ fn all(table: &Table) -> Record {
     found.get("f").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
+/// R7.57 to R7.59.
 #[test]
 fn r7_61_vectors() {
     let date = |millis| Value::from(Date::from_millis(millis));

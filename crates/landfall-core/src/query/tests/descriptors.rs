@@ -85,6 +85,7 @@ fn r7_10_aliases() {
     }
 }
 
+/// R7.11, R7.13.
 #[test]
 fn q41_unknown_operators_are_refused_at_once() {
     let error = refused(r#"{"logic":"and","filters":[{"field":"a","operator":"matches","value":"x"}]}"#);
@@ -141,6 +142,7 @@ fn r7_35_sort_descriptors() {
     assert_eq!(Sort::list_from_value(&json("[null]")).unwrap_err().kind(), &ErrorKind::Invalid);
 }
 
+/// R7.45.
 #[test]
 fn r9_21_group_descriptors() {
     let read = |text: &str| Group::list_to_value(&Group::list_from_value(&json(text)).unwrap(), &same).to_json();
@@ -165,6 +167,7 @@ fn r7_55_aggregate_descriptors() {
     }
 }
 
+/// R7.69.
 #[test]
 fn descriptors_travel_as_they_were_given() {
     let named = |field: &str| format!("{field}!");

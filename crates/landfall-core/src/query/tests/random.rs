@@ -55,10 +55,11 @@ fn pages() -> impl Strategy<Value = (Option<usize>, Option<usize>)> {
 fn rank(value: Option<&Value>) -> u8 {
     match value {
         None | Some(Value::Null) => 0,
-        Some(Value::Bool(_)) => 1,
-        Some(Value::Number(_)) => 2,
-        Some(Value::Date(_)) => 3,
-        _ => 4,
+        Some(Value::String(text)) if text.is_empty() => 1,
+        Some(Value::Bool(_)) => 2,
+        Some(Value::Number(_)) => 3,
+        Some(Value::Date(_)) => 4,
+        _ => 5,
     }
 }
 

@@ -47,6 +47,23 @@ fn r7_41_truth_values_and_dates() {
 }
 
 #[test]
+fn ordinal_order_is_that_of_code_points() {
+    let values = ["é", "b", "Z", "a", "z", ""].map(|text| Some(Value::from(text)));
+    let table = column(values.into_iter().chain([Some(1.into()), None]));
+    assert_eq!(sorted(&table, vec![Sort::asc("f").ordinal()]), [7, 5, 6, 2, 3, 1, 4, 0]);
+    assert_eq!(sorted(&table, vec![Sort::desc("f").ordinal()]), [0, 4, 1, 3, 2, 6, 5, 7]);
+}
+
+#[test]
+fn q43_the_empty_text_is_before_numbers() {
+    // The id of a record that has none yet, among ids that are numbers: first, or last downwards, as in Kendo.
+    let table = column([Some(3.into()), Some("".into()), Some(1.into()), None]);
+    assert_eq!(sorted(&table, vec![Sort::asc("f")]), [3, 1, 2, 0]);
+    assert_eq!(sorted(&table, vec![Sort::desc("f")]), [0, 2, 1, 3]);
+}
+
+/// R7.40.
+#[test]
 fn q43_types_are_ranked() {
     let values: [Value; 8] = [
         Value::array([]),
