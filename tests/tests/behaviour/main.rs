@@ -27,5 +27,5 @@ mod queries;
 mod reads;
 mod stores;
 mod syncs;
-mod wires;
 mod tracking;
+mod wires;
