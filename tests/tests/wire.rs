@@ -39,12 +39,11 @@ const OTHER_REQUESTS: [(&str, &str); 9] = [
 ];
 
 /// Cases that send Kendo's requests and make something else of the answers.
-const OTHER_OUTCOMES: [(&str, &str); 29] = [
+const OTHER_OUTCOMES: [(&str, &str); 26] = [
     ("accept-datatype-text", "text"),
     ("batch-json", "Q6"),
     ("crud-create-defaults", "Q6"),
     ("crud-create-order-of-several", "Q6"),
-    ("data-on-batch-create", "Q6"),
     ("error-jsonp-http-500", "JSONP"),
     ("map-json-body-write", "Q6"),
     ("map-models-array-body", "Q6"),
@@ -53,8 +52,6 @@ const OTHER_OUTCOMES: [(&str, &str); 29] = [
     ("odata4-batch-all-three", "Q6"),
     ("odata4-batch-create-only", "Q6"),
     ("odata4-batch-one-changeset-fails", "Q55"),
-    ("offline-batch-edits-sent-when-online", "Q6"),
-    ("reply-batch-create-order-decides-ids", "Q6"),
     ("reply-batch-create-too-short", "C45"),
     ("reply-create-204", "Q11"),
     ("reply-create-forms", "Q11"),

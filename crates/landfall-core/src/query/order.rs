@@ -48,7 +48,7 @@ impl<'a> Key<'a> {
             Cell::Number(number) if number.is_nan() => Self::NotANumber,
             Cell::Number(number) => Self::Number(number),
             Cell::Date(millis) => Self::Date(millis),
-            Cell::Text(text) if text.is_empty() => Self::Empty,
+            Cell::Text("") => Self::Empty,
             Cell::Text(text) => Self::Text(collate::key(text, ascii)),
             Cell::Other(other) => Self::Other(other.to_text()),
         }
