@@ -122,3 +122,32 @@ async fn g2_without_keys_an_answer_that_was_lost_is_looked_up_over_the_wire() {
         assert!(source.pending().is_empty());
     }
 }
+
+#[tokio::test]
+async fn i12_a_version_that_is_not_the_servers_any_more_is_a_conflict_and_mine_goes_on_top() {
+    let (url, seen) = serving(move |_, request| {
+        let head = request.to_ascii_lowercase();
+        let theirs = r#"{"id":1,"name":"a","colour":"blue","v":2}"#.to_owned();
+        Some(match request.lines().next().unwrap_or_default() {
+            "GET /rows HTTP/1.1" => (200, r#"[{"id":1,"name":"a","colour":"red","v":1}]"#.to_owned()),
+            "GET /rows/1 HTTP/1.1" => (200, theirs),
+            _ if head.contains("if-match: \"2\"") => {
+                (200, request.split_once("\r\n\r\n").unwrap().1.replace(r#""v":2"#, r#""v":3"#))
+            }
+            _ => (412, String::new()),
+        })
+    })
+    .await;
+    let transport = HttpTransport::builder().base_url(&url).build(Rest::new("rows").version_field("v")).unwrap();
+    let builder = DataSource::builder().transport(transport).model(model());
+    let source = builder.storage(MemoryStorage::new(), "rows").build().unwrap();
+    source.read().await.unwrap();
+    source.set(source.at(0).unwrap(), "name", "mine").unwrap();
+    source.sync().await.unwrap();
+    let conflict = source.inbox().remove(0);
+    assert_eq!(conflict.failure.as_ref().unwrap().theirs.record().unwrap().get("v").unwrap().as_i64(), Some(2));
+    assert_eq!(source.keep_mine(conflict.uid).await.unwrap().done(), 1);
+    assert_eq!(source.at(0).unwrap().record(), &record(r#"{"id":1,"name":"mine","colour":"blue","v":3}"#));
+    assert!(!source.has_changes());
+    assert_eq!(*seen.lock().unwrap(), ["GET /rows", "PUT /rows/1", "GET /rows/1", "PUT /rows/1"]);
+}

@@ -67,6 +67,7 @@ pub struct Rest {
     write_headers: Vec<(String, String)>,
     read_headers: Vec<(String, String)>,
     id: Option<Text>,
+    version: Option<Text>,
 }
 
 impl Rest {
@@ -86,6 +87,7 @@ impl Rest {
             write_headers: Vec::new(),
             read_headers: Vec::new(),
             id: None,
+            version: None,
         }
     }
 
@@ -205,6 +207,26 @@ impl Rest {
         self
     }
 
+    /// The member that holds a record's version or entity tag: updates and removals say by `If-Match` which version they are
+    /// about, and a service that has another one by now answers 412, a conflict. What is no entity tag yet (`"…"`, `W/"…"`)
+    /// is put into quotation marks. Default: none, the last writer wins.
+    #[must_use]
+    pub fn version_field(mut self, name: impl Into<Text>) -> Self {
+        self.version = Some(name.into());
+        self
+    }
+
+    /// The precondition of a write: the version that the record was edited on. It is the record's own, and so the same for
+    /// every try of it.
+    fn if_match(&self, row: &OutgoingRow) -> Option<String> {
+        let version = row.record.get(self.version.as_ref()?)?;
+        let text = String::from(version.to_text());
+        if version.is_null() || text.is_empty() {
+            return None;
+        }
+        Some(if text.ends_with('"') { text } else { format!("\"{text}\"") })
+    }
+
     /// The URL of one record. A write without a target would hit the whole collection, so it is refused.
     fn record_url(&self, row: &OutgoingRow, id_field: Option<&Text>) -> Result<String> {
         let refuse =
@@ -298,6 +320,11 @@ impl Dialect for Rest {
         sent.set_header("Accept", "application/json");
         for (name, value) in headers {
             sent.set_header(name, value);
+        }
+        if let (Operation::Update | Operation::Destroy, [row]) = (request.operation, request.rows.as_slice())
+            && let Some(version) = self.if_match(row)
+        {
+            sent.set_header("If-Match", &version);
         }
         sent.key.clone_from(&request.key);
         Ok(Some(sent.expecting(DataType::Json)))
@@ -462,6 +489,27 @@ mod tests {
         let page = WireReply::new(200, r#"{"data":[1],"items":77}"#);
         assert_eq!(total(&Rest::json_server_v1("/p"), page), (Some(77), rows.clone()));
         assert_eq!(total(&Rest::json_server_v1("/p"), reply()), (None, rows));
+    }
+
+    #[test]
+    fn versions() {
+        let around = Surroundings::new(None, 0, 0);
+        let rest = Rest::new("/p").version_field("etag");
+        for (kind, etag, expected) in [
+            (ChangeKind::Update, "7", Some("\"7\"")),
+            (ChangeKind::Destroy, r#""W/\"7\"""#, Some("W/\"7\"")),
+            (ChangeKind::Update, r#""\"7\"""#, Some("\"7\"")),
+            (ChangeKind::Update, "null", None),
+            (ChangeKind::Create, "7", None),
+        ] {
+            let request = request(kind, &format!(r#"{{"id":7,"etag":{etag}}}"#), 7);
+            let header = |dialect: &Rest| {
+                let sent = dialect.request(&request, &around).unwrap().unwrap();
+                sent.headers.into_iter().find(|(name, _)| name == "If-Match").map(|(_, value)| value)
+            };
+            assert_eq!(header(&rest).as_deref(), expected);
+            assert_eq!(header(&Rest::new("/p")), None);
+        }
     }
 
     #[test]
