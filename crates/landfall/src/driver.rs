@@ -92,7 +92,7 @@ impl Driver {
                     Some(Work::Export(waiter)) => self.calls.push_back(StoreCall::Export(waiter)),
                     None => break,
                 },
-                () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {
+                () = pause(wait) => {
                     let steps = self.shared.engine().retry_due();
                     self.steps.extend(steps);
                 }
@@ -351,6 +351,14 @@ async fn guarded<T>(call: impl Future<Output = Result<T>> + Send) -> Result<T> {
         .catch_unwind()
         .await
         .unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Callback, "the storage panicked")))
+}
+
+/// Nothing before a time has passed, if there is one: only who has something to repeat needs a runtime with timers.
+async fn pause(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn poll_running(running: &mut Option<Pin<Box<dyn Future<Output = Stored> + Send>>>) -> Stored {

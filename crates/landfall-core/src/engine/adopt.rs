@@ -67,7 +67,7 @@ impl Engine {
                 .iter()
                 .filter_map(|(uid, change)| {
                     let at = table.position(*uid)?;
-                    Some((true, at, table.at(at)?.clone(), change.clone()))
+                    Some((true, at, table.at(at)?.to_row(), change.clone()))
                 })
                 .collect();
             rows.sort_by_key(|(_, at, ..)| *at);

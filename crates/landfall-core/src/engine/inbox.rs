@@ -156,7 +156,7 @@ impl Engine {
             let same = |record: &Record| {
                 record.cell("id").to_value().is_some_and(|own| !own.is_null() && own.to_text() == id.to_text())
             };
-            let row = self.table.rows().iter().find(|row| same(&row.record))?;
+            let row = self.table.rows().find(|row| same(row.record))?;
             return Some(Item { uid: row.uid, record: row.record.clone() });
         }
         let uid = self.find_id(id)?;
@@ -171,7 +171,7 @@ impl Engine {
 
     /// All items in data order.
     pub fn data(&self) -> Vec<Item> {
-        self.table.rows().iter().map(|row| Item { uid: row.uid, record: row.record.clone() }).collect()
+        self.table.rows().map(|row| Item { uid: row.uid, record: row.record.clone() }).collect()
     }
 
     /// The server's groups as a tree in Kendo's form, while grouped by the server.

@@ -333,7 +333,7 @@ impl Engine {
     pub(crate) fn snapshot(&mut self) -> Delta {
         // Each row says for itself what is sent.
         self.mark = None;
-        let mut put: Vec<StoredRow> = self.table.rows().iter().filter_map(|row| self.encode(row.uid)).collect();
+        let mut put: Vec<StoredRow> = self.table.rows().filter_map(|row| self.encode(row.uid)).collect();
         for removed in self.removed.iter().chain(self.parked.iter()) {
             put.extend(self.encode_layers(removed.row.uid, removed.row.order, &removed.change));
         }

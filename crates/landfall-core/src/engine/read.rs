@@ -8,7 +8,7 @@ use super::{
     groups::{self, GroupItems, GroupNode},
     persist::Restored,
     step::{Cont, Settled, Then, Ticket},
-    table::{Row, Uid},
+    table::{Row, RowRef, Uid},
 };
 use crate::{
     Aggregate, ChangeKind, Error, ErrorKind, Group, Operation, ReadAnswer, Record, Reply, Request, Result, ServerGroup,
@@ -443,9 +443,9 @@ impl Engine {
             change.in_flight() || self.options.offline_storage && (change.accepted.is_some() || change.sent.is_some())
         };
         let mut out = Vec::new();
-        for (at, row) in self.table.rows().iter().enumerate() {
+        for (at, row) in self.table.rows().enumerate() {
             if let Some(change) = self.overlay.get(&row.uid).filter(|change| keep(change)) {
-                out.push((Some(at), Removed { row: row.clone(), change: change.clone() }));
+                out.push((Some(at), Removed { row: row.to_row(), change: change.clone() }));
             }
         }
         out.extend(self.removed.iter().filter(|removed| keep(&removed.change)).map(|removed| (None, removed.clone())));
@@ -491,7 +491,7 @@ impl Engine {
             }
             let id = change.base.as_ref().and_then(|base| self.id_of(base)).or_else(|| self.id_of(&row.record));
             let fresh = id.as_ref().and_then(|id| self.find_id(id));
-            match (fresh.and_then(|uid| self.table.get(uid).cloned()), kind) {
+            match (fresh.and_then(|uid| self.table.get(uid).map(RowRef::to_row)), kind) {
                 (Some(fresh), ChangeKind::Destroy) => {
                     self.forget(fresh.uid);
                     change.base = Some(fresh.record);
@@ -539,7 +539,7 @@ impl Engine {
         let (Some(field), Some(sent)) = (&self.options.natural_key, &change.sent) else { return };
         let Some(name) = sent.record.get(field).filter(|name| !name.is_null()) else { return };
         let twin =
-            self.table.rows().iter().find(|row| row.record.cell(field).same(Cell::from(name))).map(|row| row.uid);
+            self.table.rows().find(|row| row.record.cell(field).same(Cell::from(name))).map(|row| row.uid);
         if let Some(twin) = twin.filter(|uid| !self.overlay.contains_key(uid)) {
             self.forget(twin);
             self.total = self.total.map(|total| total.saturating_sub(1));
@@ -735,7 +735,6 @@ impl Engine {
         let missing: Vec<(Uid, Record)> = self
             .table
             .rows()
-            .iter()
             .filter(|row| !known.contains(&row.uid))
             .map(|row| (row.uid, row.record.clone()))
             .collect();

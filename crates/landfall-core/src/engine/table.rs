@@ -21,6 +21,7 @@ impl fmt::Debug for Uid {
 /// Distance between the order keys of neighbours, so that a row can be put between them.
 const STEP: u64 = 1 << 20;
 
+/// A row that stands by itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) uid: Uid,
@@ -28,10 +29,34 @@ pub(crate) struct Row {
     pub(crate) record: Record,
 }
 
+/// A row of a table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowRef<'t> {
+    pub(crate) uid: Uid,
+    pub(crate) order: u64,
+    pub(crate) record: &'t Record,
+}
+
+impl RowRef<'_> {
+    pub(crate) fn to_row(self) -> Row {
+        Row { uid: self.uid, order: self.order, record: self.record.clone() }
+    }
+}
+
+/// The identities and order keys of rows.
+#[derive(Debug)]
+enum Keys {
+    /// As they were loaded: both follow from the place.
+    Loaded,
+    /// In the order of the rows.
+    Each(Vec<(Uid, u64)>),
+}
+
 /// Rows sorted by their order key.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Table {
-    rows: Vec<Row>,
+    records: Vec<Record>,
+    keys: Keys,
     /// Rows loaded in one go have consecutive identities: the order key of these follows from the identity.
     first: u64,
     loaded: u64,
@@ -39,7 +64,7 @@ pub(crate) struct Table {
     ascending: bool,
     /// Where they are not: identities with their order keys, by identity.
     ranks: Vec<(Uid, u64)>,
-    /// The order keys of all others.
+    /// The order keys of all others; these go before what `ranks` says.
     odd: HashMap<Uid, u64>,
     /// Set when order keys were given anew, so that everything stored has to be written again.
     renumbered: bool,
@@ -49,53 +74,92 @@ pub(crate) struct Table {
     spans: Option<(u64, Arc<[Span]>)>,
 }
 
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            records: Vec::new(),
+            keys: Keys::Each(Vec::new()),
+            first: 0,
+            loaded: 0,
+            ascending: false,
+            ranks: Vec::new(),
+            odd: HashMap::new(),
+            renumbered: false,
+            version: 0,
+            spans: None,
+        }
+    }
+}
+
+/// The order key of the row that was loaded at a place.
+fn order_at(place: u64) -> u64 {
+    (place + 1) * STEP
+}
+
 impl Table {
-    /// Takes records of fresh identity, in order. `first` is the identity of the first.
-    pub(crate) fn load(&mut self, records: Vec<Record>, first: u64) {
+    fn reset(&mut self, records: Vec<Record>, keys: Keys) {
         self.version += 1;
-        self.first = first;
-        self.loaded = records.len() as u64;
-        self.forget_order();
+        self.records = records;
+        self.keys = keys;
+        self.loaded = 0;
+        self.ascending = false;
+        self.ranks = Vec::new();
+        self.odd = HashMap::new();
         self.renumbered = false;
-        self.rows = (0_u64..)
-            .zip(records)
-            .map(|(i, record)| Row { uid: Uid(first + i), order: (i + 1) * STEP, record })
-            .collect();
+        self.spans = None;
+    }
+
+    /// Takes records of fresh identity, in order. `first` is the identity of the first.
+    pub(crate) fn load(&mut self, mut records: Vec<Record>, first: u64) {
+        records.shrink_to_fit();
+        self.reset(records, Keys::Loaded);
+        self.first = first;
+        self.loaded = self.records.len() as u64;
     }
 
     /// Takes rows that have identities and order keys already; they must be sorted by order.
     pub(crate) fn restore(&mut self, rows: Vec<Row>) {
-        self.version += 1;
-        self.loaded = 0;
-        self.forget_order();
-        self.renumbered = false;
-        self.rows = rows;
-        if self.rows.windows(2).all(|pair| matches!(pair, [a, b] if a.order < b.order)) {
+        let first = rows.first().map_or(0, |row| row.uid.0);
+        let as_loaded = (0..).zip(&rows).all(|(at, row)| row.uid.0 == first + at && row.order == order_at(at));
+        if as_loaded {
+            self.load(rows.into_iter().map(|row| row.record).collect(), first);
+            return;
+        }
+        let keys: Vec<(Uid, u64)> = rows.iter().map(|row| (row.uid, row.order)).collect();
+        let in_order = keys.is_sorted_by(|(_, a), (_, b)| a < b);
+        self.reset(rows.into_iter().map(|row| row.record).collect(), Keys::Each(keys));
+        if in_order {
             self.rank();
         } else {
             self.renumber();
         }
     }
 
-    fn forget_order(&mut self) {
-        self.ascending = false;
-        self.ranks = Vec::new();
-        self.odd.clear();
-    }
-
     /// Learns where every row is.
     fn rank(&mut self) {
-        self.odd.clear();
-        self.ascending = self.rows.is_sorted_by(|a, b| a.uid < b.uid);
+        self.loaded = 0;
+        self.odd = HashMap::new();
         self.ranks = Vec::new();
-        if !self.ascending {
-            self.ranks = self.rows.iter().map(|row| (row.uid, row.order)).collect();
+        self.ascending = match &self.keys {
+            Keys::Loaded => true,
+            Keys::Each(keys) => keys.is_sorted_by(|(a, _), (b, _)| a < b),
+        };
+        if let (Keys::Each(keys), false) = (&self.keys, self.ascending) {
+            self.ranks.clone_from(keys);
             self.ranks.sort_unstable();
         }
     }
 
+    /// From now on rows are found by their order keys.
+    fn lose_ascent(&mut self) {
+        self.ascending = false;
+        if let Keys::Each(keys) = &self.keys {
+            self.ranks.clone_from(keys);
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+        self.records.len()
     }
 
     /// Another number than before when rows or their places have changed.
@@ -120,12 +184,29 @@ impl Table {
         Source { rows: self, spans }
     }
 
-    pub(crate) fn rows(&self) -> &[Row] {
-        &self.rows
+    fn key(&self, index: usize) -> Option<(Uid, u64)> {
+        match &self.keys {
+            Keys::Loaded => (index < self.records.len()).then(|| (Uid(self.first + index as u64), order_at(index as u64))),
+            Keys::Each(keys) => keys.get(index).copied(),
+        }
     }
 
-    pub(crate) fn at(&self, index: usize) -> Option<&Row> {
-        self.rows.get(index)
+    /// Takes the identities and order keys out, one by one, to be changed and put back.
+    fn take_keys(&mut self) -> Vec<(Uid, u64)> {
+        match std::mem::replace(&mut self.keys, Keys::Each(Vec::new())) {
+            Keys::Each(keys) => keys,
+            Keys::Loaded => (0..self.records.len() as u64).map(|at| (Uid(self.first + at), order_at(at))).collect(),
+        }
+    }
+
+    pub(crate) fn rows(&self) -> impl Iterator<Item = RowRef<'_>> {
+        let keys = (0..self.records.len()).filter_map(|index| self.key(index));
+        self.records.iter().zip(keys).map(|(record, (uid, order))| RowRef { uid, order, record })
+    }
+
+    pub(crate) fn at(&self, index: usize) -> Option<RowRef<'_>> {
+        let record = self.records.get(index)?;
+        self.key(index).map(|(uid, order)| RowRef { uid, order, record })
     }
 
     fn order_of(&self, uid: Uid) -> Option<u64> {
@@ -133,7 +214,7 @@ impl Table {
             return Some(*order);
         }
         if let Some(offset) = uid.0.checked_sub(self.first).filter(|offset| *offset < self.loaded) {
-            return Some((offset + 1) * STEP);
+            return Some(order_at(offset));
         }
         let at = self.ranks.binary_search_by_key(&uid, |(uid, _)| *uid).ok()?;
         self.ranks.get(at).map(|(_, order)| *order)
@@ -141,57 +222,63 @@ impl Table {
 
     /// The position of a row.
     pub(crate) fn position(&self, uid: Uid) -> Option<usize> {
-        // As long as nothing was put in or taken out before it, a loaded row stands where it was loaded.
-        let offset = uid.0.checked_sub(self.first).filter(|offset| *offset < self.loaded);
-        if let Some(at) = offset.and_then(|offset| usize::try_from(offset).ok())
-            && self.rows.get(at).is_some_and(|row| row.uid == uid)
-        {
-            return Some(at);
+        match &self.keys {
+            Keys::Loaded => {
+                let at = usize::try_from(uid.0.checked_sub(self.first)?).ok()?;
+                (at < self.records.len()).then_some(at)
+            }
+            Keys::Each(keys) => {
+                // As long as nothing was put in or taken out before it, a loaded row stands where it was loaded.
+                let offset = uid.0.checked_sub(self.first).filter(|offset| *offset < self.loaded);
+                if let Some(at) = offset.and_then(|offset| usize::try_from(offset).ok())
+                    && keys.get(at).is_some_and(|(known, _)| *known == uid)
+                {
+                    return Some(at);
+                }
+                if self.ascending {
+                    return keys.binary_search_by_key(&uid, |(uid, _)| *uid).ok();
+                }
+                let order = self.order_of(uid)?;
+                let at = keys.binary_search_by_key(&order, |(_, order)| *order).ok()?;
+                (keys.get(at)?.0 == uid).then_some(at)
+            }
         }
-        if self.ascending {
-            return self.rows.binary_search_by_key(&uid, |row| row.uid).ok();
-        }
-        let order = self.order_of(uid)?;
-        let at = self.rows.binary_search_by_key(&order, |row| row.order).ok()?;
-        (self.rows.get(at)?.uid == uid).then_some(at)
     }
 
-    pub(crate) fn get(&self, uid: Uid) -> Option<&Row> {
-        self.position(uid).and_then(|at| self.rows.get(at))
+    pub(crate) fn get(&self, uid: Uid) -> Option<RowRef<'_>> {
+        self.position(uid).and_then(|at| self.at(at))
     }
 
     pub(crate) fn record_mut(&mut self, uid: Uid) -> Option<&mut Record> {
         let at = self.position(uid)?;
         self.version += 1;
-        self.rows.get_mut(at).map(|row| &mut row.record)
+        self.records.get_mut(at)
     }
 
     /// Puts a row at a position (at the end when beyond it).
     pub(crate) fn insert(&mut self, index: usize, uid: Uid, record: Record) {
         self.version += 1;
-        let index = index.min(self.rows.len());
-        let before = index.checked_sub(1).and_then(|i| self.rows.get(i)).map_or(0, |row| row.order);
-        let order = match self.rows.get(index) {
+        let index = index.min(self.records.len());
+        let before = index.checked_sub(1).and_then(|index| self.key(index)).map_or(0, |(_, order)| order);
+        let order = match self.key(index) {
             None => before + STEP,
-            Some(after) => before + (after.order - before) / 2,
+            Some((_, after)) => before + (after - before) / 2,
         };
-        let behind = self.rows.last().is_none_or(|last| last.uid < uid) && index == self.rows.len();
+        let last = self.records.len().checked_sub(1).and_then(|last| self.key(last));
+        let behind = index == self.records.len() && last.is_none_or(|(last, _)| last < uid);
         if self.ascending && !behind {
             self.lose_ascent();
         }
-        self.rows.insert(index, Row { uid, order, record });
+        let mut keys = self.take_keys();
+        keys.insert(index, (uid, order));
+        self.keys = Keys::Each(keys);
+        self.records.insert(index, record);
         if !self.ascending {
             self.odd.insert(uid, order);
         }
         if order == before {
             self.renumber();
         }
-    }
-
-    /// From now on rows are found by their order keys.
-    fn lose_ascent(&mut self) {
-        self.ascending = false;
-        self.ranks = self.rows.iter().map(|row| (row.uid, row.order)).collect();
     }
 
     /// Puts rows back where their order keys say, each before a row that was put in its place since.
@@ -204,21 +291,28 @@ impl Table {
             self.lose_ascent();
         }
         rows.sort_by_key(|row| row.order);
-        let mut merged = Vec::with_capacity(self.rows.len() + rows.len());
+        let keys = self.take_keys();
+        let records = std::mem::take(&mut self.records);
+        let mut merged: Vec<(Uid, u64)> = Vec::with_capacity(keys.len() + rows.len());
         let mut back = rows.into_iter().peekable();
-        for row in std::mem::take(&mut self.rows) {
-            while let Some(first) = back.next_if(|back| back.order <= row.order) {
-                self.odd.insert(first.uid, first.order);
-                merged.push(first);
+        let put = |this: &mut Self, merged: &mut Vec<(Uid, u64)>, row: Row| {
+            this.odd.insert(row.uid, row.order);
+            merged.push((row.uid, row.order));
+            this.records.push(row.record);
+        };
+        for ((uid, order), record) in keys.into_iter().zip(records) {
+            while let Some(first) = back.next_if(|back| back.order <= order) {
+                put(self, &mut merged, first);
             }
-            merged.push(row);
+            merged.push((uid, order));
+            self.records.push(record);
         }
         for last in back {
-            self.odd.insert(last.uid, last.order);
-            merged.push(last);
+            put(self, &mut merged, last);
         }
-        self.rows = merged;
-        if !self.rows.windows(2).all(|pair| matches!(pair, [a, b] if a.order < b.order)) {
+        let in_order = merged.is_sorted_by(|(_, a), (_, b)| a < b);
+        self.keys = Keys::Each(merged);
+        if !in_order {
             self.renumber();
         }
     }
@@ -226,33 +320,39 @@ impl Table {
     pub(crate) fn remove(&mut self, uid: Uid) -> Option<(usize, Row)> {
         let at = self.position(uid)?;
         self.version += 1;
-        let row = self.rows.remove(at);
+        let mut keys = self.take_keys();
+        let (uid, order) = keys.remove(at);
+        self.keys = Keys::Each(keys);
+        let record = self.records.remove(at);
         self.odd.remove(&uid);
-        Some((at, row))
+        Some((at, Row { uid, order, record }))
     }
 
     /// Brings the rows into the order of their identities: the one in which they came.
     pub(crate) fn order_by_age(&mut self) {
-        if !self.rows.is_sorted_by_key(|row| row.uid) {
-            self.version += 1;
-            self.rows.sort_unstable_by_key(|row| row.uid);
-            self.renumber();
+        let Keys::Each(keys) = &self.keys else { return };
+        if !keys.is_sorted_by_key(|(uid, _)| *uid) {
+            let mut order: Vec<(Uid, u32)> = keys.iter().zip(0..).map(|((uid, _), at)| (*uid, at)).collect();
+            order.sort_unstable_by_key(|(uid, _)| *uid);
+            let positions: Vec<u32> = order.into_iter().map(|(_, at)| at).collect();
+            self.permute(&positions);
         }
     }
 
     /// The identities in order.
     pub(crate) fn order(&self) -> Vec<Uid> {
-        self.rows.iter().map(|row| row.uid).collect()
+        self.rows().map(|row| row.uid).collect()
     }
 
     /// Brings the rows into the order of these identities; others follow in the order they have.
     pub(crate) fn order_like(&mut self, order: &[Uid]) {
-        let places: HashMap<Uid, usize> = order.iter().enumerate().map(|(at, uid)| (*uid, at)).collect();
-        let place = |row: &Row| places.get(&row.uid).copied().unwrap_or(usize::MAX);
-        if !self.rows.is_sorted_by_key(place) {
-            self.version += 1;
-            self.rows.sort_by_key(place);
-            self.renumber();
+        let places: HashMap<Uid, usize> = order.iter().zip(0..).map(|(uid, at)| (*uid, at)).collect();
+        let mut wanted: Vec<(usize, u32)> =
+            self.rows().zip(0..).map(|(row, at)| (places.get(&row.uid).copied().unwrap_or(usize::MAX), at)).collect();
+        if !wanted.is_sorted() {
+            wanted.sort_unstable();
+            let positions: Vec<u32> = wanted.into_iter().map(|(_, at)| at).collect();
+            self.permute(&positions);
         }
     }
 
@@ -266,23 +366,29 @@ impl Table {
     /// Brings the rows into the order of these positions.
     pub(crate) fn permute(&mut self, positions: &[u32]) {
         self.version += 1;
-        let old = std::mem::take(&mut self.rows);
-        let mut slots: Vec<Option<Row>> = old.into_iter().map(Some).collect();
-        for &position in positions {
-            if let Some(row) = usize::try_from(position).ok().and_then(|at| slots.get_mut(at)).and_then(Option::take) {
-                self.rows.push(row);
+        let keys = self.take_keys();
+        let old = std::mem::take(&mut self.records);
+        let mut slots: Vec<Option<(Uid, Record)>> =
+            keys.into_iter().zip(old).map(|((uid, _), record)| Some((uid, record))).collect();
+        let mut uids: Vec<(Uid, u64)> = Vec::with_capacity(slots.len());
+        let taken = positions.iter().filter_map(|position| usize::try_from(*position).ok());
+        for at in taken.chain(0..slots.len()) {
+            if let Some((uid, record)) = slots.get_mut(at).and_then(Option::take) {
+                uids.push((uid, 0));
+                self.records.push(record);
             }
         }
-        self.rows.extend(slots.into_iter().flatten());
+        self.keys = Keys::Each(uids);
         self.renumber();
     }
 
     fn renumber(&mut self) {
         self.renumbered = true;
-        self.loaded = 0;
-        for (i, row) in (1_u64..).zip(&mut self.rows) {
-            row.order = i * STEP;
+        let mut keys = self.take_keys();
+        for (at, (_, order)) in (0..).zip(&mut keys) {
+            *order = order_at(at);
         }
+        self.keys = Keys::Each(keys);
         self.rank();
     }
 
@@ -294,12 +400,12 @@ impl Table {
 
 impl crate::Rows for Table {
     fn len(&self) -> usize {
-        self.rows.len()
+        self.records.len()
     }
 
     fn record(&self, index: usize) -> &Record {
         static NONE: std::sync::LazyLock<Record> = std::sync::LazyLock::new(Record::new);
-        self.rows.get(index).map_or(&NONE, |row| &row.record)
+        self.records.get(index).unwrap_or(&NONE)
     }
 }
 
@@ -318,7 +424,7 @@ mod tests {
 
     fn check(table: &Table, gone: &[Row]) {
         assert!(table.rows().is_sorted_by(|a, b| a.order < b.order));
-        for (at, row) in table.rows().iter().enumerate() {
+        for (at, row) in table.rows().enumerate() {
             assert_eq!(table.position(row.uid), Some(at));
         }
         for row in gone {
@@ -359,7 +465,7 @@ mod tests {
                         table.permute(&order);
                     }
                     10 => {
-                        let rows = table.rows().to_vec();
+                        let rows = table.rows().map(RowRef::to_row).collect();
                         table.restore(rows);
                     }
                     _ => table.order_by_age(),

@@ -142,25 +142,24 @@ impl Schema {
                 return Err(misplaced(message, &other));
             }
         };
-        let mut rows: Vec<Record> = Vec::with_capacity(items.len());
         let mut clean: Option<Arc<Shape>> = None;
-        for item in items {
-            match item {
-                Value::Object(mut record) => {
-                    // A marker of ours from a server means nothing (S12).
-                    if !clean.as_ref().is_some_and(|shape| Arc::ptr_eq(shape, record.shape())) {
-                        record.remove("__state__");
-                        record.remove("__landfall");
-                        clean = Some(Arc::clone(record.shape()));
-                    }
-                    rows.push(record);
+        // Done in place: the list of values becomes the list of records.
+        let rows = items.into_iter().map(|item| match item {
+            Value::Object(mut record) => {
+                // A marker of ours from a server means nothing (S12).
+                if !clean.as_ref().is_some_and(|shape| Arc::ptr_eq(shape, record.shape())) {
+                    record.remove("__state__");
+                    record.remove("__landfall");
+                    clean = Some(Arc::clone(record.shape()));
                 }
-                // An answer such as "ok" says nothing about the record.
-                _ if sparse => rows.push(Record::new()),
-                other => return Err(misplaced("a record must be an object", &other)),
+                Ok(record)
             }
-        }
-        let mut rows = depth::all_checked(rows)?;
+            // An answer such as "ok" says nothing about the record.
+            _ if sparse => Ok(Record::new()),
+            other => Err(misplaced("a record must be an object", &other)),
+        });
+        let mut rows: Vec<Record> = rows.collect::<Result<_>>()?;
+        rows = depth::all_checked(rows)?;
         if let Some(model) = &self.model {
             let mut mapper = model.mapper(&self.zone);
             if sparse {
