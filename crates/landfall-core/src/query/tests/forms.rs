@@ -126,6 +126,24 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
+    fn texts_are_found_in_both_forms(
+        texts in prop::collection::vec("([akiAKI]|\u{212A}|\u{130}|é){0,5}", 4..40),
+        needle in "[akiK]{1,3}",
+        not in any::<bool>(),
+    ) {
+        let shape = Arc::new(Shape::new(vec!["f".into()]));
+        let mut rows = Rows::default();
+        texts.iter().for_each(|text| rows.push(Arc::clone(&shape), vec![Value::from(text.as_str())]));
+        let columns = Table(rows.finish().iter().map(|row| row.as_object().unwrap().clone()).collect());
+        let operator = if not { Operator::DoesNotContain } else { Operator::Contains };
+        let query = Query { filter: Some(Filter::condition("f", operator, Some(Value::from(needle.as_str())))), ..Query::default() };
+        let needle = needle.to_lowercase();
+        let passes = |text: &String| text.to_lowercase().contains(&needle) != not;
+        let expected: Vec<u32> = texts.iter().zip(0..).filter(|(text, _)| passes(text)).map(|(_, at)| at).collect();
+        prop_assert_eq!(super::rows(&process(&columns, &query)), expected);
+    }
+
+    #[test]
     fn both_forms_answer_alike(
         (mixed, values) in both(),
         filter in prop::option::weighted(0.7, filter()),
