@@ -38,7 +38,21 @@ pub(crate) fn checked(record: Record) -> Result<Record> {
 
 /// The records, if none is too deep.
 pub(crate) fn all_checked(records: Vec<Record>) -> Result<Vec<Record>> {
-    if records.iter().any(|record| is_record_deeper(record, DEEPEST)) {
+    // Of rows in columns of plain values the first speaks for all.
+    let mut flat: Option<&Record> = None;
+    let mut any_too_deep = false;
+    for record in &records {
+        if flat.is_some_and(|flat| flat.same_block(record)) {
+            continue;
+        }
+        if record.is_flat() {
+            flat = Some(record);
+        } else if is_record_deeper(record, DEEPEST) {
+            any_too_deep = true;
+            break;
+        }
+    }
+    if any_too_deep {
         for record in records {
             take_apart(record.into());
         }

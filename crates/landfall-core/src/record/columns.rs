@@ -49,6 +49,11 @@ impl Columns {
         })
     }
 
+    /// Whether no column holds lists or objects.
+    pub(crate) fn is_flat(&self) -> bool {
+        !self.columns.iter().any(|column| matches!(column.data(), Data::Mixed(_)))
+    }
+
     /// The values of a row, as a list of their own.
     pub(crate) fn copied(&self, row: usize) -> Vec<Value> {
         self.columns.iter().map(|column| column.cell(row).to_value().unwrap_or_default()).collect()

@@ -161,6 +161,11 @@ impl Record {
         }
     }
 
+    /// Whether it is a row of columns none of which holds lists or objects.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.columns().is_some_and(|(columns, _)| columns.is_flat())
+    }
+
     /// The values, if nobody else holds them; else none.
     pub(crate) fn into_values(self) -> Vec<Value> {
         match Arc::into_inner(self.block).map(|block| block.form) {
