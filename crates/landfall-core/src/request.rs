@@ -217,10 +217,14 @@ impl Body {
 }
 
 impl Body {
-    /// As [`decode`](Self::decode), with places of instants.
-    pub(crate) fn decode_hinted(&self, hint: Option<&crate::json::Hint>) -> crate::Result<Option<Value>> {
+    /// As [`decode`](Self::decode), with places of instants, and somebody who is told.
+    pub(crate) fn decode_hinted(
+        &self,
+        hint: Option<&crate::json::Hint>,
+        progress: Option<&crate::json::Progress>,
+    ) -> crate::Result<Option<Value>> {
         match self {
-            Self::Json(bytes) => crate::json::from_slice_hinted(bytes, hint).map(Some),
+            Self::Json(bytes) => crate::json::from_slice_hinted(bytes, hint, progress).map(Some),
             other => other.decode(),
         }
     }

@@ -205,6 +205,22 @@ impl<T> DataSource<T> {
         self.start(operation::outcome, |engine, ticket| engine.read(ticket, &params))
     }
 
+    /// How many rows of the answer to the read under way are decoded; `None` when no read waits for its answer. Large answers
+    /// are decoded on the driver's task, outside of all locks: ask from another thread.
+    pub fn read_progress(&self) -> Option<usize> {
+        self.shared().engine().read_progress()
+    }
+
+    /// Gives up the read that waits for its answer, or whose answer is being decoded: it fails with `Cancelled`, the data stay
+    /// as they were, and an answer that comes later is ignored. A read that waits for it starts. Gives false, and does
+    /// nothing, when there is no such read.
+    pub fn cancel_read(&self) -> bool {
+        let steps = self.shared().engine().cancel_read();
+        let found = steps.is_some();
+        self.perform(steps.unwrap_or_default());
+        found
+    }
+
     /// Loads once; later calls query what is here, unless the server does part of the query (R9.17).
     pub fn fetch(&self) -> Operation<Outcome> {
         self.start(operation::outcome, Engine::fetch)

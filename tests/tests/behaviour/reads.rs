@@ -28,6 +28,32 @@ async fn r9_2_c35_v4_a_replaced_read_settles_with_its_successor() {
 }
 
 #[tokio::test]
+async fn a_read_that_is_given_up_changes_nothing_and_lets_the_next_one_start() {
+    let server = three().build();
+    let source = online(&server);
+    assert!(!source.cancel_read());
+    source.read().await.unwrap();
+    let before = data(&source);
+    let log = Log::of(&source);
+    server.set_holding(true);
+    let (first, second) = (source.read_with(numbered(1)), source.read_with(numbered(2)));
+    held(&server, 1).await;
+    assert_eq!(source.read_progress(), Some(0));
+    assert!(source.cancel_read());
+    assert_eq!(kind(first.await), ErrorKind::Cancelled);
+    assert_eq!(log.take(), "start:read progress reset end error start:read progress reset");
+    held(&server, 2).await;
+    assert_eq!(data(&source), before);
+    // The answer to the first comes before the answer to the second and means nothing.
+    server.set_holding(false);
+    assert_eq!(second.await.unwrap(), Outcome::Completed);
+    assert_eq!(source.read_progress(), None);
+    assert!(!source.cancel_read());
+    assert_eq!(data(&source), before);
+    assert_eq!(log.take(), "end:read change");
+}
+
+#[tokio::test]
 async fn r9_2_c35_a_replaced_read_fails_with_its_successor() {
     let server = three().fault(Fault::on(Operation::Read).nth(2).fail(500)).build();
     let source = online(&server);

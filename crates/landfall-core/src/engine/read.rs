@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{
     Aggregate, ChangeKind, Error, ErrorKind, Group, Operation, ReadAnswer, Record, Reply, Request, Result, ServerGroup,
-    ServerItems, Sort, StoredState, Text, Value, json::Hint, record::Cell,
+    ServerItems, Sort, StoredState, Text, Value, json::{Hint, Progress}, record::Cell,
 };
+use std::sync::Arc;
 
 /// Order keys of changes whose rows are not shown start here.
 const PARKED: u64 = 1 << 52;
@@ -32,6 +33,7 @@ pub(crate) struct ReadRun {
 #[derive(Debug)]
 pub struct Decoder {
     hint: Option<Hint>,
+    progress: Option<Arc<Progress>>,
 }
 
 impl Decoder {
@@ -39,10 +41,11 @@ impl Decoder {
     /// that is all that the schema asks for.
     ///
     /// # Errors
-    /// [`ErrorKind::Undecodable`] when the body is not JSON. What was sent may have been applied.
+    /// [`ErrorKind::Undecodable`] when the body is not JSON; what was sent may have been applied. [`ErrorKind::Cancelled`]
+    /// when the read is cancelled meanwhile.
     pub fn decode(&self, mut reply: Reply) -> Result<Reply> {
         if let crate::Body::Json(_) = reply.body {
-            let value = reply.body.decode_hinted(self.hint.as_ref());
+            let value = reply.body.decode_hinted(self.hint.as_ref(), self.progress.as_deref());
             let value = value.map_err(|error| error.applied(crate::Applied::Maybe))?;
             reply.body = value.map_or(crate::Body::Empty, crate::Body::Value);
         }
@@ -56,6 +59,8 @@ pub(crate) struct ReadQueue {
     running: Option<u64>,
     waiting: Option<ReadRun>,
     sent: Option<(u64, ReadRun)>,
+    /// Of the read that was sent.
+    progress: Arc<Progress>,
     /// What was acknowledged since the read was sent: its answer may not know of it yet.
     since: Vec<(ChangeKind, Record)>,
 }
@@ -134,6 +139,7 @@ impl Engine {
         request.unset.clone_from(&run.unset);
         request.id_field = self.id_source();
         self.reads.sent = Some((id, run));
+        self.reads.progress = Arc::default();
         self.reads.since.clear();
         Steps::from([Step::Send(id, request)])
     }
@@ -143,7 +149,24 @@ impl Engine {
         let read = self.reads.sent.as_ref().is_some_and(|(sent, _)| *sent == id);
         // Who listens is shown the answer as the service gave it.
         let typed = read && !self.watch && !self.groups_on_server();
-        Decoder { hint: typed.then(|| self.options.schema.hint()).flatten() }
+        Decoder {
+            hint: typed.then(|| self.options.schema.hint()).flatten(),
+            progress: read.then(|| Arc::clone(&self.reads.progress)),
+        }
+    }
+
+    /// How many rows of the answer to the read under way are decoded; none when no read waits for its answer.
+    pub fn read_progress(&self) -> Option<usize> {
+        self.reads.sent.as_ref().map(|_| self.reads.progress.rows())
+    }
+
+    /// Gives up the read that waits for its answer: it ends with `Cancelled`, decoding stops, an answer that comes later is
+    /// ignored, the data stay as they were. A read that waits for this one starts. Nothing when there is none.
+    pub fn cancel_read(&mut self) -> Option<Steps> {
+        let (_, run) = self.reads.sent.take()?;
+        self.reads.progress.stop();
+        let error = Error::new(ErrorKind::Cancelled, "the read was cancelled").during("read");
+        Some(self.read_failed(run, &error))
     }
 
     /// Whether this answer belongs to the read under way; gives the read.

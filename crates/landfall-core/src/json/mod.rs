@@ -7,7 +7,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use parse::Hint;
+pub(crate) use parse::{Hint, Progress};
 
 use crate::{
     Error, ErrorKind, Number, Record, Result, Text, Value,
@@ -331,11 +331,14 @@ fn undecodable(source: serde_json::Error) -> Error {
         .caused_by(source)
 }
 
-/// Reads JSON bytes; with a hint, some texts become instants at once.
-pub(crate) fn from_slice_hinted(bytes: &[u8], hint: Option<&Hint>) -> Result<Value> {
+/// Reads JSON bytes; with a hint, some texts become instants at once. `progress` is told of rows, and may stop it.
+pub(crate) fn from_slice_hinted(bytes: &[u8], hint: Option<&Hint>, progress: Option<&Progress>) -> Result<Value> {
     let mut shapes = Shapes::default();
-    match Parser::new(bytes, &mut shapes, hint).whole() {
+    match Parser::new(bytes, &mut shapes, hint).told(progress).whole() {
         Ok(value) => Ok(value),
+        Err(_stop) if progress.is_some_and(Progress::is_stopped) => {
+            Err(Error::new(ErrorKind::Cancelled, "the read was cancelled"))
+        }
         Err(_stop) => from_slice_usual(bytes),
     }
 }
@@ -377,16 +380,12 @@ impl Objects {
 
     /// The objects in the order in which they were read.
     pub(crate) fn finish(self) -> Vec<Record> {
-        let objects = self.rows.finish().into_iter().filter_map(|item| match item {
-            Value::Object(record) => Some(record),
-            _ => None,
-        });
-        objects.collect()
+        self.rows.finish_records()
     }
 }
 
 pub(crate) fn from_slice(bytes: &[u8]) -> Result<Value> {
-    from_slice_hinted(bytes, None)
+    from_slice_hinted(bytes, None, None)
 }
 
 pub(crate) fn from_str(text: &str) -> Result<Value> {

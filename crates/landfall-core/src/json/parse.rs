@@ -11,7 +11,10 @@ use crate::{
     Record, Text, Value,
     record::{Building, Rows, Shape},
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
 
 /// Not read here; perhaps no JSON.
 pub(super) struct Stop;
@@ -43,19 +46,57 @@ pub(crate) struct Hint {
     pub(crate) dates: Vec<Text>,
 }
 
+/// How far the decoding of an answer is, told to and by others while it goes on.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    rows: AtomicUsize,
+    stopped: AtomicBool,
+}
+
+impl Progress {
+    /// The rows that are decoded so far.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Nothing more is to be decoded.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+}
+
+/// Progress is told, and a stop is noticed, after so many rows.
+const STRIDE: usize = 1024;
+
 pub(super) struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
     shapes: &'a mut Shapes,
     depth: u32,
     hint: Option<&'a Hint>,
+    progress: Option<&'a Progress>,
     /// Room for a text with escapes.
     scratch: Vec<u8>,
 }
 
 impl<'a> Parser<'a> {
     pub(super) fn new(bytes: &'a [u8], shapes: &'a mut Shapes, hint: Option<&'a Hint>) -> Self {
-        Self { bytes, at: 0, shapes, depth: 0, hint, scratch: Vec::new() }
+        Self { bytes, at: 0, shapes, depth: 0, hint, progress: None, scratch: Vec::new() }
+    }
+
+    pub(super) fn told(self, progress: Option<&'a Progress>) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// So many more rows are decoded.
+    fn tell(&self, rows: usize) -> Parsed<()> {
+        let Some(progress) = self.progress else { return Ok(()) };
+        progress.rows.fetch_add(rows, Ordering::Relaxed);
+        if progress.is_stopped() { Err(Stop) } else { Ok(()) }
     }
 
     /// The whole text as one value.
@@ -177,11 +218,16 @@ impl<'a> Parser<'a> {
             self.at += 1;
             return Ok(Value::from(rows.finish()));
         }
+        let mut untold = 0;
         loop {
             if self.next() == Some(b'{') {
                 self.deeper()?;
                 self.row(&mut rows)?;
                 self.depth -= 1;
+                untold += 1;
+                if untold == STRIDE && place.outer {
+                    self.tell(std::mem::take(&mut untold))?;
+                }
             } else {
                 rows.push_other(self.value(Place::INSIDE)?);
             }
@@ -189,6 +235,9 @@ impl<'a> Parser<'a> {
                 Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
+                    if place.outer {
+                        self.tell(untold)?;
+                    }
                     return Ok(Value::from(rows.finish()));
                 }
                 _ => return Err(Stop),

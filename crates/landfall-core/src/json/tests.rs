@@ -1,6 +1,6 @@
 //! The quick reader against the usual one.
 
-use super::{Hint, Objects, from_slice, from_slice_hinted, from_slice_usual, number};
+use super::{Hint, Objects, Progress, from_slice, from_slice_hinted, from_slice_usual, number};
 use crate::{Record, Value};
 use proptest::prelude::*;
 
@@ -190,12 +190,25 @@ proptest! {
 }
 
 #[test]
+fn rows_are_told_and_a_stop_is_noticed() {
+    let text = format!(r#"{{"data":[{}]}}"#, [r#"{"tags":[{"t":1}]}"#; 3000].join(","));
+    let progress = Progress::default();
+    from_slice_hinted(text.as_bytes(), None, Some(&progress)).unwrap();
+    assert_eq!(progress.rows(), 3000);
+    let progress = Progress::default();
+    progress.stop();
+    let error = from_slice_hinted(text.as_bytes(), None, Some(&progress)).unwrap_err();
+    assert_eq!(*error.kind(), crate::ErrorKind::Cancelled);
+    assert_eq!(progress.rows(), 1024);
+}
+
+#[test]
 fn instants_where_the_hint_says_so() {
     let row = r#"{"n":1,"at":"2020-01-02T03:04:05.006Z"}"#;
     let rows = [row; 40].join(",");
     let text = format!(r#"{{"errors":[{rows}],"d":{{"rows":[{rows}],"other":[{rows}]}}}}"#);
     let hint = Hint { path: vec!["d".into(), "rows".into()], dates: vec!["at".into()] };
-    let value = from_slice_hinted(text.as_bytes(), Some(&hint)).unwrap();
+    let value = from_slice_hinted(text.as_bytes(), Some(&hint), None).unwrap();
     let at = |path: &str| crate::Path::parse(path).get(value.as_object().unwrap()).cloned().unwrap();
     assert!(at("d.rows[39].at").as_date().is_some_and(|date| date.millis() == 1_577_934_245_006));
     assert!(at("d.other[39].at").as_str().is_some());
@@ -203,6 +216,6 @@ fn instants_where_the_hint_says_so() {
     // One text of another kind, and all of the block stay what they are.
     let odd = text.replacen(&format!("{row}],\"other\""), "{\"n\":2,\"at\":\"yesterday\"}],\"other\"", 1);
     assert_ne!(odd, text);
-    let value = from_slice_hinted(odd.as_bytes(), Some(&hint)).unwrap();
+    let value = from_slice_hinted(odd.as_bytes(), Some(&hint), None).unwrap();
     assert_eq!(value, from_slice(odd.as_bytes()).unwrap());
 }

@@ -140,6 +140,7 @@ pub(crate) fn compute<'a>(rows: impl Iterator<Item = &'a Record>, aggregates: &[
 }
 
 /// Adds the rows of one span to tallies of the same aggregates: to the one that `into` says for each row, else to the first.
+/// The rows themselves are not counted: see [`Tally::count`].
 pub(crate) fn add(tallies: &mut [Tally<'_>], source: Source<'_>, span: &Span, run: &Run<'_>, into: Option<&[u32]>) {
     let at = |index: usize| {
         into.map_or(0, |into| into.get(index).and_then(|number| usize::try_from(*number).ok()).unwrap_or(usize::MAX))
@@ -147,43 +148,35 @@ pub(crate) fn add(tallies: &mut [Tally<'_>], source: Source<'_>, span: &Span, ru
     let Some((first, columns, row)) = span.columns() else {
         for (index, position) in run.iter().enumerate() {
             if let Some(tally) = tallies.get_mut(at(index)) {
-                tally.add(source.record(position));
+                tally.add_values(source.record(position));
             }
         }
         return;
     };
-    if into.is_none() {
-        if let Some(tally) = tallies.first_mut() {
-            tally.rows += run.len() as u64;
-        }
-    } else {
-        for index in 0..run.len() {
-            if let Some(tally) = tallies.get_mut(at(index)) {
-                tally.rows += 1;
-            }
-        }
-    }
     let fields = tallies.first().map_or(0, |tally| tally.fields.len());
     for field in 0..fields {
         let Some(of_field) = tallies.first_mut().and_then(|tally| tally.fields.get_mut(field)) else { continue };
         if !of_field.reads() {
             continue;
         }
-        let column =
-            of_field.reader.member(first).map(|position| position.and_then(|position| columns.column(position)));
+        let column = of_field.reader.member(first).map(|position| position.and_then(|position| columns.column(position)));
         let offset = |position: u32| usize::try_from(position - span.start).unwrap_or(0);
         if let Some(Some(column)) = &column
             && let Some(mut gathered) = Gathered::all(tallies, field, column)
         {
-            let rows = run.iter().map(|position| row + offset(position));
-            gathered.add(column, rows, at);
+            match run {
+                Run::All(_) => gathered.add_all(column, row..row + span.count(), into),
+                Run::Some(_) => {
+                    for (index, position) in run.iter().enumerate() {
+                        gathered.add(column, row + offset(position), at(index));
+                    }
+                }
+            }
             gathered.give(tallies, field);
             continue;
         }
         for (index, position) in run.iter().enumerate() {
-            let Some(of_field) = tallies.get_mut(at(index)).and_then(|tally| tally.fields.get_mut(field)) else {
-                continue;
-            };
+            let Some(of_field) = tallies.get_mut(at(index)).and_then(|tally| tally.fields.get_mut(field)) else { continue };
             let cell = of_field.reader.cell_behind(first, offset(position));
             of_field.add_cell(cell);
         }
@@ -298,6 +291,15 @@ impl<'q> Tally<'q> {
 
     pub(crate) fn add(&mut self, record: &Record) {
         self.rows += 1;
+        self.add_values(record);
+    }
+
+    /// Counts rows whose values are added by [`add`].
+    pub(crate) fn count(&mut self, rows: usize) {
+        self.rows += rows as u64;
+    }
+
+    fn add_values(&mut self, record: &Record) {
         for field in &mut self.fields {
             field.add(record);
         }

@@ -195,6 +195,18 @@ impl<'a> Distinct<'a> {
         };
         // Few different values: each is asked about once, when it is met.
         let mut known = [NONE; 256];
+        if let (Run::All(_), false) = (run, column.has_nulls()) {
+            let rows = row..row + span.count();
+            let codes = codes.get(rows.clone())?;
+            for (row, code) in rows.zip(codes) {
+                let slot = known.get_mut(usize::from(*code))?;
+                if *slot == NONE {
+                    *slot = self.number(column.cell(row))?;
+                }
+            }
+            numbers.extend(codes.iter().map(|code| known.get(usize::from(*code)).copied().unwrap_or(NONE)));
+            return Some(());
+        }
         for position in run.iter() {
             let row = row + place(position);
             let number = if column.is_null(row) {
@@ -224,6 +236,15 @@ impl<'a> Distinct<'a> {
     }
 }
 
+/// Puts each position into the list that its number says.
+fn share(positions: impl Iterator<Item = u32>, numbers: &[u32], members: &mut [Vec<u32>]) {
+    for (position, number) in positions.zip(numbers) {
+        if let Some(members) = members.get_mut(order::at(*number)) {
+            members.push(position);
+        }
+    }
+}
+
 /// The groups of these rows, unpaged; `None` when they have to be found by sorting.
 pub(crate) fn groups(
     source: Source<'_>,
@@ -246,8 +267,9 @@ pub(crate) fn groups(
         numbers.clear();
         distinct.number_all(&mut reader, source, span, &run, &mut numbers)?;
         members.resize_with(distinct.values.len(), Vec::new);
-        for (position, number) in run.iter().zip(&numbers) {
-            members.get_mut(order::at(*number))?.push(position);
+        match &run {
+            Run::All(range) => share(range.clone(), &numbers, &mut members),
+            Run::Some(positions) => share(positions.iter().copied(), &numbers, &mut members),
         }
         if at_once {
             tallies.resize_with(distinct.values.len(), || Tally::new(&level.aggregates));
@@ -262,13 +284,17 @@ pub(crate) fn groups(
     let mut out = Vec::with_capacity(members.len());
     for number in order {
         let positions = std::mem::take(members.get_mut(number)?);
+        let count = positions.len();
         let items = if inner.is_empty() {
             View::Rows(order::order(source, Passing::Some(positions), sorts, None))
         } else {
             View::Groups(groups(source, &Passing::Some(positions), inner, sorts)?)
         };
         let aggregates = match tallies.get_mut(number).and_then(Option::take) {
-            Some(tally) => tally.finish(),
+            Some(mut tally) => {
+                tally.count(count);
+                tally.finish()
+            }
             None if level.aggregates.is_empty() => Record::new(),
             None => {
                 let mut tally = Tally::new(&level.aggregates);

@@ -3,7 +3,8 @@
 //! Owns the quick way, in doubles. What the functions mean is said in `aggregate`; the results are the same to the last bit.
 
 use super::aggregate::{Doubles, Tally};
-use crate::record::{Codes, Column, Data, Whole, decimal};
+use crate::record::{Cell, Codes, Column, Data, Whole, decimal};
+use std::ops::Range;
 
 /// One field of several tallies, in doubles.
 pub(crate) struct Gathered(Vec<Doubles>);
@@ -30,13 +31,23 @@ impl Gathered {
         }
     }
 
-    /// Adds these rows of a column; `into` says to which tally each goes.
-    pub(crate) fn add(&mut self, column: &Column, rows: impl Iterator<Item = usize>, into: impl Fn(usize) -> usize) {
+    /// Adds one row of a column to one tally.
+    pub(crate) fn add(&mut self, column: &Column, row: usize, into: usize) {
+        let Some(tally) = self.0.get_mut(into) else { return };
+        match column.cell(row) {
+            Cell::Number(number) => tally.add(number.as_f64()),
+            _ => tally.nulls = true,
+        }
+    }
+
+    /// Adds rows of a column that follow each other; `into` says to which tally each goes, else it is the first.
+    pub(crate) fn add_all(&mut self, column: &Column, rows: Range<usize>, into: Option<&[u32]>) {
         match column.data() {
-            Data::Whole(whole) => self.add_whole(whole, 1.0, column, rows, into),
-            Data::Decimal(whole, power) => self.add_whole(whole, *power, column, rows, into),
+            Data::Whole(whole) => self.add_whole(whole, None, column, rows, into),
+            Data::Decimal(whole, power) => self.add_whole(whole, Some(*power), column, rows, into),
             Data::Floats(values) => {
-                self.add_each(column, rows, into, |row| values.get(row).copied().unwrap_or(0.0));
+                let values = values.get(rows.clone()).unwrap_or_default();
+                self.add_each(column, rows, into, values.iter().copied());
             }
             _ => {}
         }
@@ -45,52 +56,89 @@ impl Gathered {
     fn add_whole(
         &mut self,
         whole: &Whole,
-        power: f64,
+        power: Option<f64>,
         column: &Column,
-        rows: impl Iterator<Item = usize>,
-        into: impl Fn(usize) -> usize,
+        rows: Range<usize>,
+        into: Option<&[u32]>,
     ) {
-        let value = |code: i64| decimal(whole.of_code(code), power);
         match &whole.codes {
             Codes::Narrow(codes) => {
-                self.add_each(column, rows, into, |row| value(codes.get(row).map_or(0, |code| i64::from(*code))));
+                let codes = codes.get(rows.clone()).unwrap_or_default();
+                self.add_codes(whole, power, column, rows, into, codes.iter().map(|code| i64::from(*code)));
             }
             Codes::Short(codes) => {
-                self.add_each(column, rows, into, |row| value(codes.get(row).map_or(0, |code| i64::from(*code))));
+                let codes = codes.get(rows.clone()).unwrap_or_default();
+                self.add_codes(whole, power, column, rows, into, codes.iter().map(|code| i64::from(*code)));
             }
             Codes::Word(codes) => {
-                self.add_each(column, rows, into, |row| value(codes.get(row).map_or(0, |code| i64::from(*code))));
+                let codes = codes.get(rows.clone()).unwrap_or_default();
+                self.add_codes(whole, power, column, rows, into, codes.iter().map(|code| i64::from(*code)));
             }
             Codes::Wide(codes) => {
-                self.add_each(column, rows, into, |row| value(codes.get(row).copied().unwrap_or(0)));
+                let codes = codes.get(rows.clone()).unwrap_or_default();
+                self.add_codes(whole, power, column, rows, into, codes.iter().copied());
             }
+        }
+    }
+
+    fn add_codes(
+        &mut self,
+        whole: &Whole,
+        power: Option<f64>,
+        column: &Column,
+        rows: Range<usize>,
+        into: Option<&[u32]>,
+        codes: impl Iterator<Item = i64>,
+    ) {
+        match power {
+            None => self.add_each(column, rows, into, codes.map(|code| decimal(whole.of_code(code), 1.0))),
+            Some(power) => self.add_each(column, rows, into, codes.map(|code| decimal(whole.of_code(code), power))),
         }
     }
 
     fn add_each(
         &mut self,
         column: &Column,
-        rows: impl Iterator<Item = usize>,
-        into: impl Fn(usize) -> usize,
-        value: impl Fn(usize) -> f64,
+        rows: Range<usize>,
+        into: Option<&[u32]>,
+        values: impl Iterator<Item = f64>,
     ) {
         let nulls = column.has_nulls();
-        for (index, row) in rows.enumerate() {
-            let Some(tally) = self.0.get_mut(into(index)) else { continue };
-            if nulls && column.is_null(row) {
-                tally.nulls = true;
-                continue;
+        let tallies = self.0.as_mut_slice();
+        match into {
+            None => {
+                let Some(tally) = tallies.first_mut() else { return };
+                // In registers, not in memory.
+                let mut gathered = *tally;
+                for (row, value) in rows.zip(values) {
+                    if nulls && column.is_null(row) {
+                        gathered.nulls = true;
+                    } else {
+                        gathered.add(value);
+                    }
+                }
+                *tally = gathered;
             }
-            let value = value(row);
-            tally.numbers += 1;
-            tally.sum += value;
-            if value < tally.least {
-                tally.least = value;
-            }
-            if value > tally.most {
-                tally.most = value;
+            Some(into) => {
+                for ((row, value), into) in rows.zip(values).zip(into) {
+                    let Some(tally) = usize::try_from(*into).ok().and_then(|into| tallies.get_mut(into)) else { continue };
+                    if nulls && column.is_null(row) {
+                        tally.nulls = true;
+                    } else {
+                        tally.add(value);
+                    }
+                }
             }
         }
+    }
+}
+
+impl Doubles {
+    fn add(&mut self, value: f64) {
+        self.numbers += 1;
+        self.sum += value;
+        self.least = if value < self.least { value } else { self.least };
+        self.most = if value > self.most { value } else { self.most };
     }
 }
 

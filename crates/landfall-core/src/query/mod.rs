@@ -218,9 +218,12 @@ pub(crate) fn some_aggregates(
     if passing.len() == 0 {
         return None;
     }
-    let mut tallies = vec![Tally::new(aggregates)];
+    let mut tally = Tally::new(aggregates);
+    tally.count(passing.len());
+    let mut tallies = [tally];
     for (span, run) in source.runs(&passing) {
         aggregate::add(&mut tallies, source, span, &run, None);
     }
-    tallies.pop().map(Tally::finish)
+    let [tally] = tallies;
+    Some(tally.finish())
 }

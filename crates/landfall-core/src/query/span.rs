@@ -122,13 +122,6 @@ pub(crate) enum Run<'p> {
 }
 
 impl Run<'_> {
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::All(range) => range.len(),
-            Self::Some(positions) => positions.len(),
-        }
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
         let (range, some) = match self {
             Self::All(range) => (range.clone(), [].as_slice()),

@@ -91,17 +91,19 @@ impl Record {
         Self { block: Arc::new(Block { shape, form: Form::Values(values) }), row: 0 }
     }
 
-    /// So many records of one shape from their values one row after another.
-    pub(crate) fn of_values(shape: Arc<Shape>, values: Vec<Value>, rows: u32) -> impl Iterator<Item = Self> {
-        let block = Arc::new(Block { shape, form: Form::Values(values) });
-        (0..rows).map(move |row| Self { block: Arc::clone(&block), row })
+    /// The first of some records of one shape from their values, one row after another.
+    pub(crate) fn of_values(shape: Arc<Shape>, values: Vec<Value>) -> Self {
+        Self { block: Arc::new(Block { shape, form: Form::Values(values) }), row: 0 }
     }
 
-    /// The records of some columns.
-    pub(crate) fn of_columns(shape: Arc<Shape>, columns: Columns) -> impl Iterator<Item = Self> {
-        let rows = columns.rows();
-        let block = Arc::new(Block { shape, form: Form::Columns(columns) });
-        (0..rows).map(move |row| Self { block: Arc::clone(&block), row })
+    /// The first of the records of some columns.
+    pub(crate) fn of_columns(shape: Arc<Shape>, columns: Columns) -> Self {
+        Self { block: Arc::new(Block { shape, form: Form::Columns(columns) }), row: 0 }
+    }
+
+    /// This and the records behind it in its block, so many in all.
+    pub(crate) fn run(self, rows: u32) -> impl ExactSizeIterator<Item = Self> {
+        (self.row..self.row + rows).map(move |row| Self { block: Arc::clone(&self.block), row })
     }
 
     pub(crate) fn shape(&self) -> &Arc<Shape> {

@@ -9,10 +9,17 @@ use std::sync::Arc;
 /// So many rows of one shape are kept as values before the next ones make columns of them.
 const FEW: u32 = if cfg!(test) { 3 } else { 16 };
 
-/// What came so far.
+/// What came so far, in order: the list itself is made at the end, at once.
+enum Piece {
+    /// The first of so many records of one block.
+    Block(Record, u32),
+    Other(Value),
+}
+
+/// Rows on their way.
 #[derive(Default)]
 pub(crate) struct Rows {
-    items: Vec<Value>,
+    pieces: Vec<Piece>,
     shape: Option<Arc<Shape>>,
     /// The rows of the block under way, as long as they are few.
     values: Vec<Value>,
@@ -85,7 +92,7 @@ impl Rows {
     /// What is no row.
     pub(crate) fn push_other(&mut self, item: Value) {
         self.close();
-        self.items.push(item);
+        self.pieces.push(Piece::Other(item));
     }
 
     /// Moves the rows under way into columns.
@@ -117,7 +124,7 @@ impl Rows {
         let count = usize::try_from(rows).unwrap_or(0);
         if self.in_columns && rows > FEW {
             let columns = self.columns.iter_mut().map(|column| Arc::new(column.finish(count))).collect();
-            self.items.extend(Record::of_columns(shape, Columns::new(columns, rows)).map(Value::Object));
+            self.pieces.push(Piece::Block(Record::of_columns(shape, Columns::new(columns, rows)), rows));
             return;
         }
         let mut values = std::mem::take(&mut self.values);
@@ -126,12 +133,40 @@ impl Rows {
             self.columns.iter_mut().for_each(Building::clear);
         }
         values.shrink_to_fit();
-        self.items.extend(Record::of_values(shape, values, rows).map(Value::Object));
+        self.pieces.push(Piece::Block(Record::of_values(shape, values), rows));
     }
 
     /// All items in order.
     pub(crate) fn finish(mut self) -> Vec<Value> {
         self.close();
-        self.items
+        let mut items = Vec::with_capacity(self.pieces.iter().map(Piece::len).sum());
+        for piece in self.pieces {
+            match piece {
+                Piece::Block(first, rows) => items.extend(first.run(rows).map(Value::Object)),
+                Piece::Other(item) => items.push(item),
+            }
+        }
+        items
+    }
+
+    /// All records in order.
+    pub(crate) fn finish_records(mut self) -> Vec<Record> {
+        self.close();
+        let mut records = Vec::with_capacity(self.pieces.iter().map(Piece::len).sum());
+        for piece in self.pieces {
+            if let Piece::Block(first, rows) = piece {
+                records.extend(first.run(rows));
+            }
+        }
+        records
+    }
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Self::Block(_, rows) => usize::try_from(*rows).unwrap_or(0),
+            Self::Other(_) => 1,
+        }
     }
 }
