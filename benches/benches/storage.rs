@@ -115,9 +115,43 @@ fn sync(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The time a removal must not grow with their number: each answer finds its row among the removed.
+fn sync_of_removals(criterion: &mut Criterion) {
+    let runtime = source::runtime().unwrap();
+    let mut group = criterion.benchmark_group("sync of removals");
+    for count in [500_usize, 1000, 4000] {
+        group.throughput(Throughput::Elements(u64::try_from(count).unwrap()));
+        group.bench_function(format!("{count} removals, one by one"), |bencher| {
+            bencher.iter_batched(
+                || {
+                    runtime.block_on(async {
+                        let service = source::echoing(data::body_of(ROWS).into()).destroy_sync(|_| Ok(Value::Null));
+                        let products = DataSource::builder().transport(service).model(source::model());
+                        let products = products.storage(MemoryStorage::new(), source::KEY).build().unwrap();
+                        products.fetch().await.unwrap();
+                        products.online(false).await.unwrap();
+                        for at in (ROWS - count..ROWS).rev() {
+                            products.remove(products.at(at).unwrap()).unwrap();
+                        }
+                        products.sync().await.unwrap();
+                        products
+                    })
+                },
+                |products| {
+                    let report = runtime.block_on(async { products.online(true).await }).unwrap();
+                    assert_eq!(report.done(), count);
+                    products
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = storage;
     config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
-    targets = commit_one_edit, reopen, sync
+    targets = commit_one_edit, reopen, sync, sync_of_removals
 }
 criterion_main!(storage);

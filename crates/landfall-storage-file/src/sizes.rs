@@ -3,10 +3,12 @@
 use landfall_storage::{Delta, RowId, StoredState};
 use std::collections::HashMap;
 
-/// The weight of each row. Row numbers are small and close together as a rule, so most live in a plain list.
+/// The weight of each row. Row numbers are close together as a rule, so most live in a plain list.
 #[derive(Debug, Default)]
 pub(crate) struct Sizes {
-    /// By row number; 0: no such row, else the row's bytes plus 1.
+    /// The number of the first row that came.
+    first: Option<RowId>,
+    /// By the distance from it; 0: no such row, else the row's bytes plus 1.
     dense: Vec<u32>,
     /// Numbers that would leave big holes in the list, and giants.
     sparse: HashMap<RowId, u64>,
@@ -53,7 +55,8 @@ impl Sizes {
         self.take(id);
         self.count += 1;
         self.rows += size;
-        let slot = usize::try_from(id).ok().filter(|slot| *slot <= self.dense.len() * 2 + 1024);
+        self.first.get_or_insert(id);
+        let slot = self.slot(id).filter(|slot| *slot <= self.dense.len() * 2 + 1024);
         match (slot, u32::try_from(size + 1)) {
             (Some(slot), Ok(size)) => {
                 if self.dense.len() <= slot {
@@ -69,8 +72,12 @@ impl Sizes {
         }
     }
 
+    fn slot(&self, id: RowId) -> Option<usize> {
+        id.checked_sub(self.first?).and_then(|distance| usize::try_from(distance).ok())
+    }
+
     fn take(&mut self, id: RowId) {
-        let dense = usize::try_from(id).ok().and_then(|slot| self.dense.get_mut(slot)).map_or(0, std::mem::take);
+        let dense = self.slot(id).and_then(|slot| self.dense.get_mut(slot)).map_or(0, std::mem::take);
         let old = match dense {
             0 => self.sparse.remove(&id),
             size => Some(u64::from(size) - 1),
@@ -98,7 +105,7 @@ mod tests {
         };
         let mut state = StoredState::default();
         let mut sizes = Sizes::default();
-        let ids = [0, 1, 2, 5_000, 1 << 40, u64::MAX, 3, 1_000, 2, 0, 5_000, 900, 5_000];
+        let ids = [7, 0, 1, 2, 5_000, 1 << 40, u64::MAX, 3, 1_000, 2, 0, 5_000, 900, 5_000];
         for (step, id) in ids.into_iter().enumerate() {
             let delta = Delta {
                 clear: step == 9,

@@ -179,7 +179,7 @@ impl Store {
     }
 
     pub(crate) fn load(&mut self, key: &str) -> Result<StoredState> {
-        self.with(|directory| Ok(directory.image(key)?.map(|(_, image, _)| image.state).unwrap_or_default()))
+        self.with(|directory| Ok(directory.load(key)?))
     }
 
     pub(crate) fn commit(&mut self, key: &str, expected: Revision, delta: &Delta) -> Result<Revision> {
@@ -294,6 +294,15 @@ impl Directory {
         let bytes = read.map_err(|source| error::reading(source, "the file cannot be read").with("file", &*name))?;
         let image = line::read(key, &bytes).map_err(|error| error.with("file", &*name))?;
         Ok(Some((name, image, bytes)))
+    }
+
+    fn load(&mut self, key: &str) -> Result<StoredState> {
+        let Some((_, image, bytes)) = self.image(key)? else { return Ok(StoredState::default()) };
+        if !self.entries.contains_key(key) {
+            // The first commit need not read it once more.
+            self.entries.insert(key.to_owned(), Entry::new(&image, &bytes));
+        }
+        Ok(image.state)
     }
 
     /// What is known of a key; reads its file the first time.

@@ -10,6 +10,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc,
     thread,
+    time::{Duration, Instant},
 };
 
 type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
@@ -39,6 +40,41 @@ pub struct Worker<S> {
     thread: Option<thread::JoinHandle<()>>,
 }
 
+/// How long to look for the next job before the thread is put to sleep, while jobs come one right behind another: waking
+/// up takes about as long, and a commit waits for it.
+const BRISK: Duration = Duration::from_micros(50);
+
+/// Jobs in their order.
+struct Queue<S> {
+    jobs: mpsc::Receiver<Job<S>>,
+    /// The last job came shortly after the one before.
+    brisk: bool,
+    /// Another processor may hand the next job in meanwhile.
+    several: bool,
+}
+
+impl<S> Queue<S> {
+    fn new(jobs: mpsc::Receiver<Job<S>>) -> Self {
+        let several = thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
+        Self { jobs, brisk: false, several }
+    }
+
+    /// Waits for the next job; `None` when there will be none.
+    fn next(&mut self) -> Option<Job<S>> {
+        let since = Instant::now();
+        while self.brisk && self.several && since.elapsed() < BRISK {
+            match self.jobs.try_recv() {
+                Ok(job) => return Some(job),
+                Err(mpsc::TryRecvError::Disconnected) => return None,
+                Err(mpsc::TryRecvError::Empty) => std::hint::spin_loop(),
+            }
+        }
+        let job = self.jobs.recv().ok()?;
+        self.brisk = since.elapsed() < 4 * BRISK;
+        Some(job)
+    }
+}
+
 impl<S: Send + 'static> Worker<S> {
     /// Starts the thread; its name is `name` as far as the operating system keeps it.
     ///
@@ -49,7 +85,8 @@ impl<S: Send + 'static> Worker<S> {
         let thread = thread::Builder::new()
             .name(name.into())
             .spawn(move || {
-                for job in queue {
+                let mut queue = Queue::new(queue);
+                while let Some(job) = queue.next() {
                     job(&mut state);
                 }
             })
