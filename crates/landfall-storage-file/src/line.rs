@@ -429,7 +429,8 @@ mod tests {
 
     #[test]
     fn rows_are_read_the_short_way_as_the_long_way() {
-        let texts = ["{}", r#"{"id":1,"name":"Ä"}"#, "no object", "{\n}", r#"{"a":{"b":1},"change":{"c":2}}"#, "", "{", "\"}"];
+        let texts =
+            ["{}", r#"{"id":1,"name":"Ä"}"#, "no object", "{\n}", r#"{"a":{"b":1},"change":{"c":2}}"#, "", "{", "\"}"];
         let changes = [None, Some("{}"), Some("text"), Some(r#"{"a":"}"}"#)];
         let mut short = 0;
         for record in texts {

@@ -227,7 +227,7 @@ mod tests {
         let log = Arc::new(Mutex::new(Vec::new()));
         let worker = Worker::start("test", State(Arc::clone(&log))).unwrap();
         let late = worker.run(|state| {
-            thread::sleep(std::time::Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
             state.0.lock().unwrap().push("job");
             Ok(5)
         });

@@ -312,7 +312,7 @@ async fn a_sync_can_be_cancelled_between_requests_and_says_how_far_it_has_got() 
     assert_eq!(rows(&server).len(), 3);
     assert!(source.pending().iter().all(|pending| pending.standing == Standing::Queued && pending.attempts == 0));
     assert_eq!(source.pending().len(), 2);
-    assert_eq!(told.take().split(' ').last(), Some("5/5"));
+    assert_eq!(told.take().split(' ').next_back(), Some("5/5"));
     assert!(source.sync_progress().is_none() && !source.cancel_sync());
     let keys: Vec<_> = source.pending().iter().map(|pending| pending.key.clone()).collect();
     sent(&server);

@@ -353,7 +353,7 @@ impl Engine {
         let mut first = None;
         for (uid, record) in uids.iter().zip(usable) {
             match record {
-                Ok(record) => outcomes.extend(self.acknowledge(*uid, record, delta)),
+                Ok(record) => outcomes.extend(self.acknowledge(*uid, &record, delta)),
                 Err(error) => {
                     let error = error.during(operation.as_str());
                     outcomes.extend(self.fail(*uid, &error, delta));
@@ -431,13 +431,13 @@ impl Engine {
     }
 
     /// What was sent of a row is what the server has: this record. Gives what to report.
-    pub(super) fn acknowledge(&mut self, uid: Uid, record: Record, delta: &mut Delta) -> Option<ChangeOutcome> {
+    pub(super) fn acknowledge(&mut self, uid: Uid, record: &Record, delta: &mut Delta) -> Option<ChangeOutcome> {
         let shown = self.table.get(uid).map(|row| row.record.clone());
         let sent = self.change_mut(uid)?.sent.take()?;
-        let still_new = sent.kind == ChangeKind::Create && self.looks_new(&record);
+        let still_new = sent.kind == ChangeKind::Create && self.looks_new(record);
         let outcome = ChangeOutcome { uid, kind: sent.kind, record: record.clone(), result: Ok(()) };
         let storage = self.options.offline_storage;
-        self.acknowledged_while_reading(sent.kind, &record);
+        self.acknowledged_while_reading(sent.kind, record);
         if sent.kind == ChangeKind::Destroy {
             self.removed.remove(uid);
             self.parked.remove(uid);
@@ -452,7 +452,7 @@ impl Engine {
             self.appended.push(uid);
         }
         let twin = (sent.kind == ChangeKind::Create && sent.read_since)
-            .then(|| self.displace(uid, &record, delta))
+            .then(|| self.displace(uid, record, delta))
             .flatten()
             .filter(|_| shown.is_some());
         // Only what was accepted since needs a key.
@@ -468,16 +468,16 @@ impl Engine {
         match change.accepted.take() {
             Some(accepted) if sent.is_of(&accepted) => {}
             Some(mut accepted) => {
-                accepted.record = carry_over(&sent.record, &accepted.record, &record);
+                accepted.record = carry_over(&sent.record, &accepted.record, record);
                 // Another body than the one that was just answered.
                 accepted.key = key;
                 if accepted.kind == ChangeKind::Create {
                     accepted.kind = ChangeKind::Update;
                 }
-                accepted.changed = difference(&record, &accepted.record);
+                accepted.changed = difference(record, &accepted.record);
                 accepted.standing = Standing::Queued;
                 if let Some(offline) = &mut accepted.offline {
-                    offline.1 = carry_over(&sent.record, &offline.1, &record);
+                    offline.1 = carry_over(&sent.record, &offline.1, record);
                     if offline.0 == ChangeKind::Create {
                         offline.0 = ChangeKind::Update;
                     }
@@ -491,13 +491,13 @@ impl Engine {
         }
         change.base = Some(record.clone());
         let now = match &shown {
-            Some(shown) => carry_over(&sent.record, shown, &record),
+            Some(shown) => carry_over(&sent.record, shown, record),
             None => record.clone(),
         };
         let below = change.below().cloned().unwrap_or_else(|| record.clone());
         if shown.is_some() {
             change.draft = now != below;
-            change.changed = difference(&record, &now);
+            change.changed = difference(record, &now);
             change
                 .fields
                 .retain(|field| change.changed.iter().any(|c| c == field || field.starts_with(&format!("{c}."))));
@@ -506,7 +506,7 @@ impl Engine {
         if let Some(slot) = self.table.record_mut(uid) {
             *slot = now;
         } else if let Some(gone) = self.removed.get_mut(uid).or_else(|| self.parked.get_mut(uid)) {
-            gone.row.record = carry_over(&sent.record, &gone.row.record, &record);
+            gone.row.record = carry_over(&sent.record, &gone.row.record, record);
         }
         self.ids = None;
         if let Some((row, change)) = twin {
@@ -516,7 +516,7 @@ impl Engine {
         }
         if let Some(at) = self.twins.iter().position(|(_, second)| *second == uid) {
             let (first, _) = self.twins.swap_remove(at);
-            if self.become_one(first, uid, &record, delta) {
+            if self.become_one(first, uid, record, delta) {
                 return Some(outcome);
             }
         }

@@ -5,7 +5,7 @@ use super::{
     change::{Accepted, Change, Removed},
     event::{Action, Event, EventKind},
     groups::{self, GroupNode},
-    table::{Row, Uid},
+    table::{Row, RowRef, Uid},
 };
 use crate::{ChangeKind, Delta, Record, Result};
 
@@ -84,7 +84,7 @@ impl Engine {
         for uid in appended {
             self.table.move_to_end(uid);
             if let (Some(groups), Some(row)) = (&mut self.groups, self.table.get(uid)) {
-                let own = GroupNode::around(self.state.group(), &row.record, uid);
+                let own = GroupNode::around(self.state.group(), row.record, uid);
                 groups::remove(groups, uid);
                 groups.extend(own);
             }
@@ -111,9 +111,9 @@ impl Engine {
     /// null (R6.20).
     fn refill_all(&mut self) {
         let Some(model) = self.options.schema.model().filter(|_| self.refill > 0) else { return };
-        let stored = |row: &&Row| row.uid.0 < self.refill;
-        let lacking = |row: &Row| model.filled(&row.record).map(|record| (row.uid, record));
-        let filled: Vec<(Uid, Record)> = self.table.rows().iter().filter(stored).filter_map(lacking).collect();
+        let stored = |row: &RowRef<'_>| row.uid.0 < self.refill;
+        let lacking = |row: RowRef<'_>| model.filled(row.record).map(|record| (row.uid, record));
+        let filled: Vec<(Uid, Record)> = self.table.rows().filter(stored).filter_map(lacking).collect();
         for (uid, record) in filled {
             // Written with the next commit, as all of Kendo's state is.
             self.snapshot_needed = true;

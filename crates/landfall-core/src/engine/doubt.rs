@@ -149,7 +149,7 @@ impl Engine {
         };
         let (error, verdict, theirs) = match said {
             Said::Applied(record) => match self.usable(uid, record) {
-                Ok(record) => return self.acknowledge(uid, record, delta),
+                Ok(record) => return self.acknowledge(uid, &record, delta),
                 Err(error) => return self.unknown(uid, &error, mode, delta),
             },
             Said::NotApplied => {

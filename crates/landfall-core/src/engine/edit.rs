@@ -100,7 +100,7 @@ impl Engine {
         }
         let path = Path::parse(field);
         let row = self.table.get(uid).ok_or_else(|| unknown(uid).during("set"))?;
-        if path.get(&row.record) == Some(&value) {
+        if path.get(row.record) == Some(&value) {
             return Ok(Steps::new());
         }
         let mut record = row.record.clone();
@@ -118,7 +118,7 @@ impl Engine {
     pub fn edit_array(&mut self, uid: Uid, field: &str, edit: impl FnOnce(&mut Vec<Value>)) -> Result<Steps> {
         let row = self.table.get(uid).ok_or_else(|| unknown(uid).during("edit"))?;
         let path = Path::parse(field);
-        let Some(Value::Array(items)) = path.get(&row.record) else {
+        let Some(Value::Array(items)) = path.get(row.record) else {
             return Err(Error::new(ErrorKind::Invalid, "the field is not a list").during("edit").with("field", field));
         };
         let before = Vec::clone(items);

@@ -513,7 +513,7 @@ impl Engine {
         if self.ids.is_none() {
             let mut ids = HashMap::with_capacity(self.table.len());
             for row in self.table.rows() {
-                if let Some(id) = self.id_of(&row.record) {
+                if let Some(id) = self.id_of(row.record) {
                     ids.entry(id.to_text()).or_insert(row.uid);
                 }
             }

@@ -242,7 +242,7 @@ impl Engine {
         let row = self.table.get(uid)?;
         match self.overlay.get(&uid) {
             Some(change) => self.encode_layers(uid, row.order, change),
-            None => Some(self.plain(uid, row.order, &row.record)),
+            None => Some(self.plain(uid, row.order, row.record)),
         }
     }
 

@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     Aggregate, ChangeKind, Error, ErrorKind, Group, Operation, ReadAnswer, Record, Reply, Request, Result, ServerGroup,
-    ServerItems, Sort, StoredState, Text, Value, json::{Hint, Progress}, record::Cell,
+    ServerItems, Sort, StoredState, Text, Value,
+    json::{Hint, Progress},
+    record::Cell,
 };
 use std::sync::Arc;
 
@@ -561,8 +563,7 @@ impl Engine {
     fn hide_twin(&mut self, change: &Change) {
         let (Some(field), Some(sent)) = (&self.options.natural_key, &change.sent) else { return };
         let Some(name) = sent.record.get(field).filter(|name| !name.is_null()) else { return };
-        let twin =
-            self.table.rows().find(|row| row.record.cell(field).same(Cell::from(name))).map(|row| row.uid);
+        let twin = self.table.rows().find(|row| row.record.cell(field).same(Cell::from(name))).map(|row| row.uid);
         if let Some(twin) = twin.filter(|uid| !self.overlay.contains_key(uid)) {
             self.forget(twin);
             self.total = self.total.map(|total| total.saturating_sub(1));

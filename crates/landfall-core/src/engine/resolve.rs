@@ -290,7 +290,7 @@ impl Engine {
     fn confirm(&mut self, ticket: Ticket, uid: Uid, record: Option<&Record>) -> Result<Steps> {
         let mut delta = Delta::default();
         let record = self.usable(uid, record.cloned())?;
-        self.acknowledge(uid, record, &mut delta);
+        self.acknowledge(uid, &record, &mut delta);
         Ok(self.decided_and_stored(ticket, delta))
     }
 

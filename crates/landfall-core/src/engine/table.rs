@@ -186,7 +186,9 @@ impl Table {
 
     fn key(&self, index: usize) -> Option<(Uid, u64)> {
         match &self.keys {
-            Keys::Loaded => (index < self.records.len()).then(|| (Uid(self.first + index as u64), order_at(index as u64))),
+            Keys::Loaded => {
+                (index < self.records.len()).then(|| (Uid(self.first + index as u64), order_at(index as u64)))
+            }
             Keys::Each(keys) => keys.get(index).copied(),
         }
     }

@@ -285,15 +285,12 @@ impl<'a> Parser<'a> {
         match self.next().ok_or(Stop)? {
             b'"' => {
                 self.at += 1;
-                match column.begin_text(row) {
-                    Some(bytes) => {
-                        self.text_into(bytes)?;
-                        column.end_text();
-                    }
-                    None => {
-                        let text = self.text()?;
-                        column.push(row, Value::String(text));
-                    }
+                if let Some(bytes) = column.begin_text(row) {
+                    self.text_into(bytes)?;
+                    column.end_text();
+                } else {
+                    let text = self.text()?;
+                    column.push(row, Value::String(text));
                 }
             }
             b'n' => {

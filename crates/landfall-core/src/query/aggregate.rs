@@ -159,7 +159,8 @@ pub(crate) fn add(tallies: &mut [Tally<'_>], source: Source<'_>, span: &Span, ru
         if !of_field.reads() {
             continue;
         }
-        let column = of_field.reader.member(first).map(|position| position.and_then(|position| columns.column(position)));
+        let column =
+            of_field.reader.member(first).map(|position| position.and_then(|position| columns.column(position)));
         let offset = |position: u32| usize::try_from(position - span.start).unwrap_or(0);
         if let Some(Some(column)) = &column
             && let Some(mut gathered) = Gathered::all(tallies, field, column)
@@ -176,7 +177,9 @@ pub(crate) fn add(tallies: &mut [Tally<'_>], source: Source<'_>, span: &Span, ru
             continue;
         }
         for (index, position) in run.iter().enumerate() {
-            let Some(of_field) = tallies.get_mut(at(index)).and_then(|tally| tally.fields.get_mut(field)) else { continue };
+            let Some(of_field) = tallies.get_mut(at(index)).and_then(|tally| tally.fields.get_mut(field)) else {
+                continue;
+            };
             let cell = of_field.reader.cell_behind(first, offset(position));
             of_field.add_cell(cell);
         }

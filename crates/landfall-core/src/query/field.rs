@@ -71,6 +71,10 @@ impl FieldReader {
     }
 
     /// The position of the member in records of this shape, if the field is one member; `None` otherwise.
+    #[expect(
+        clippy::option_option,
+        reason = "a field that is no member and a record without that member are two things"
+    )]
     pub(crate) fn member(&mut self, record: &Record) -> Option<Option<usize>> {
         (!self.item && self.rest.is_empty()).then(|| self.position(record))
     }

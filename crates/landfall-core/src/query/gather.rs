@@ -121,7 +121,9 @@ impl Gathered {
             }
             Some(into) => {
                 for ((row, value), into) in rows.zip(values).zip(into) {
-                    let Some(tally) = usize::try_from(*into).ok().and_then(|into| tallies.get_mut(into)) else { continue };
+                    let Some(tally) = usize::try_from(*into).ok().and_then(|into| tallies.get_mut(into)) else {
+                        continue;
+                    };
                     if nulls && column.is_null(row) {
                         tally.nulls = true;
                     } else {

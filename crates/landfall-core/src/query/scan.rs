@@ -270,10 +270,11 @@ impl Test<'_> {
             }
             // Not across the end of a text.
             let whole = at >= start && at + needle.len() <= end;
-            if whole && bytes.get(at..at + needle.len()).is_some_and(|part| part.eq_ignore_ascii_case(needle)) {
-                if let Some(mark) = marks.get_mut(row - rows.start) {
-                    *mark = found;
-                }
+            if whole
+                && bytes.get(at..at + needle.len()).is_some_and(|part| part.eq_ignore_ascii_case(needle))
+                && let Some(mark) = marks.get_mut(row - rows.start)
+            {
+                *mark = found;
             }
         });
         // Outside of ASCII two characters become ASCII letters.

@@ -69,9 +69,8 @@ impl<'a> Sieve<'a> {
         let behind = match &self.limit {
             Limit::None => return false,
             Limit::Codes(first, last) => {
-                let whole = match column.data() {
-                    Data::Whole(whole) | Data::Dates(whole) | Data::Decimal(whole, _) => whole,
-                    _ => return false,
+                let (Data::Whole(whole) | Data::Dates(whole) | Data::Decimal(whole, _)) = column.data() else {
+                    return false;
                 };
                 let code = match &whole.codes {
                     Codes::Narrow(codes) => codes.get(row).map_or(0, |code| i64::from(*code)),

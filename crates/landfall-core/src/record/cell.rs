@@ -19,7 +19,7 @@ pub(crate) enum Cell<'a> {
     Other(&'a Value),
 }
 
-impl<'a> Cell<'a> {
+impl Cell<'_> {
     pub(crate) fn is_missing(self) -> bool {
         matches!(self, Self::Absent | Self::Null)
     }

@@ -191,7 +191,7 @@ pub(crate) fn doubles(values: &[f64]) -> Data {
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 fn scaled(value: f64, power: f64) -> Option<i64> {
     let product = value * power;
-    if !(product.abs() < 4e9) {
+    if product.is_nan() || product.abs() >= 4e9 {
         return None;
     }
     let whole = (product + if product < 0.0 { -0.5 } else { 0.5 }) as i64;
@@ -200,7 +200,7 @@ fn scaled(value: f64, power: f64) -> Option<i64> {
 
 impl Texts {
     pub(crate) fn of(all: String, ends: &[u32]) -> Self {
-        let ends = if all.len() <= usize::from(u16::MAX) {
+        let ends = if u16::try_from(all.len()).is_ok() {
             Ends::Short(ends.iter().map(|end| short(i64::from(*end))).collect())
         } else {
             Ends::Word(ends.into())

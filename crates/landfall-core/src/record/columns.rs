@@ -18,7 +18,7 @@ type Made = OnceLock<Box<[Row]>>;
 /// The columns of some rows, in the order of their shape.
 #[derive(Debug)]
 pub(crate) struct Columns {
-    columns: Box<[Arc<Column>]>,
+    cells: Box<[Arc<Column>]>,
     rows: u32,
     /// The values of rows that were looked at, in groups: nothing until the first look.
     made: OnceLock<Box<[Made]>>,
@@ -26,7 +26,7 @@ pub(crate) struct Columns {
 
 impl Columns {
     pub(crate) fn new(columns: Vec<Arc<Column>>, rows: u32) -> Self {
-        Self { columns: columns.into(), rows, made: OnceLock::new() }
+        Self { cells: columns.into(), rows, made: OnceLock::new() }
     }
 
     pub(crate) fn rows(&self) -> u32 {
@@ -34,16 +34,16 @@ impl Columns {
     }
 
     pub(crate) fn column(&self, position: usize) -> Option<&Arc<Column>> {
-        self.columns.get(position)
+        self.cells.get(position)
     }
 
     pub(crate) fn cell(&self, position: usize, row: usize) -> Cell<'_> {
-        self.columns.get(position).map_or(Cell::Absent, |column| column.cell(row))
+        self.cells.get(position).map_or(Cell::Absent, |column| column.cell(row))
     }
 
     /// Whether a value of a row that is in no typed column is such.
     pub(crate) fn any_mixed(&self, row: usize, is: impl Fn(&Value) -> bool) -> bool {
-        self.columns.iter().any(|column| match column.data() {
+        self.cells.iter().any(|column| match column.data() {
             Data::Mixed(values) => values.get(row).is_some_and(&is),
             _ => false,
         })
@@ -51,12 +51,12 @@ impl Columns {
 
     /// Whether no column holds lists or objects.
     pub(crate) fn is_flat(&self) -> bool {
-        !self.columns.iter().any(|column| matches!(column.data(), Data::Mixed(_)))
+        !self.cells.iter().any(|column| matches!(column.data(), Data::Mixed(_)))
     }
 
     /// The values of a row, as a list of their own.
     pub(crate) fn copied(&self, row: usize) -> Vec<Value> {
-        self.columns.iter().map(|column| column.cell(row).to_value().unwrap_or_default()).collect()
+        self.cells.iter().map(|column| column.cell(row).to_value().unwrap_or_default()).collect()
     }
 
     /// The values of a row; made when first asked for.

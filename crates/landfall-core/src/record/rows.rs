@@ -23,7 +23,7 @@ pub(crate) struct Rows {
     shape: Option<Arc<Shape>>,
     /// The rows of the block under way, as long as they are few.
     values: Vec<Value>,
-    rows: u32,
+    count: u32,
     columns: Vec<Building>,
     /// The rows of the block under way are in columns.
     in_columns: bool,
@@ -46,20 +46,20 @@ impl Rows {
     /// [`Self::pushed`] or [`Self::dropped`].
     pub(crate) fn open(&mut self) -> Option<(&Arc<Shape>, &mut [Building], usize)> {
         let shape = self.shape.as_ref().filter(|_| self.in_columns)?;
-        Some((shape, &mut self.columns, usize::try_from(self.rows).unwrap_or(usize::MAX)))
+        Some((shape, &mut self.columns, usize::try_from(self.count).unwrap_or(usize::MAX)))
     }
 
     /// A whole row was pushed to the columns.
     pub(crate) fn pushed(&mut self) {
-        self.rows += 1;
-        if self.rows == ROWS || self.columns.iter().any(Building::is_full) {
+        self.count += 1;
+        if self.count == ROWS || self.columns.iter().any(Building::is_full) {
             self.close();
         }
     }
 
     /// A row was pushed in part only: it is forgotten.
     pub(crate) fn dropped(&mut self) {
-        let rows = usize::try_from(self.rows).unwrap_or(usize::MAX);
+        let rows = usize::try_from(self.count).unwrap_or(usize::MAX);
         self.columns.iter_mut().for_each(|column| column.truncate(rows));
     }
 
@@ -71,20 +71,20 @@ impl Rows {
             self.shape = Some(shape);
         }
         if self.in_columns {
-            let at = usize::try_from(self.rows).unwrap_or(usize::MAX);
+            let at = usize::try_from(self.count).unwrap_or(usize::MAX);
             for (column, value) in self.columns.iter_mut().zip(row) {
                 column.push(at, value);
             }
             self.pushed();
             return;
         }
-        if self.rows == 0 && self.values.is_empty() {
+        if self.count == 0 && self.values.is_empty() {
             self.values = row;
         } else {
             self.values.append(&mut row);
         }
-        self.rows += 1;
-        if self.rows > FEW {
+        self.count += 1;
+        if self.count > FEW {
             self.columnise();
         }
     }
@@ -108,7 +108,7 @@ impl Rows {
             column.dates = self.dates.contains(name);
         }
         let mut values = std::mem::take(&mut self.values).into_iter();
-        for row in 0..usize::try_from(self.rows).unwrap_or(0) {
+        for row in 0..usize::try_from(self.count).unwrap_or(0) {
             for (column, value) in self.columns.iter_mut().zip(values.by_ref()) {
                 column.push(row, value);
             }
@@ -118,7 +118,7 @@ impl Rows {
 
     /// Closes the block under way; rows of the same shape go on as they did.
     fn close(&mut self) {
-        let rows = std::mem::take(&mut self.rows);
+        let rows = std::mem::take(&mut self.count);
         let Some(shape) = self.shape.as_ref().filter(|_| rows > 0) else { return };
         let shape = Arc::clone(shape);
         let count = usize::try_from(rows).unwrap_or(0);

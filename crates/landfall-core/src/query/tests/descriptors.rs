@@ -121,8 +121,7 @@ fn r7_14_r7_16_wrong_logic_and_null_entries() {
 #[test]
 fn filters_nest_to_a_limit() {
     let nested = |depth: usize| {
-        (0..depth)
-            .fold(json(r#"{"field":"a"}"#), |inner, _| crate::Record::from([("filters", Value::array([inner]))]).into())
+        (0..depth).fold(json(r#"{"field":"a"}"#), |inner, _| Record::from([("filters", Value::array([inner]))]).into())
     };
     assert!(Filter::from_value(&nested(100)).is_ok());
     assert_eq!(Filter::from_value(&nested(101)).unwrap_err().kind(), &ErrorKind::Limit);
