@@ -38,7 +38,7 @@ fn texts_of_all_kinds() {
         r#"[{"a":"x"},{"a":"x"},{"a":"x"},{"a":"x"},{"a":"\ud83d"}]"#,
         "[{\"a\":\"x\"},{\"a\":\"x\"},{\"a\":\"x\"},{\"a\":\"x\"},{\"a\":\"a\u{1}b\"}]",
         r#"{"a":{"a":1,"b":2,"a":3}}"#,
-        r#"[1,2,3] x"#,
+        r"[1,2,3] x",
         "",
         "   ",
         "nul",
@@ -191,7 +191,7 @@ proptest! {
 
 #[test]
 fn rows_are_told_and_a_stop_is_noticed() {
-    let text = format!(r#"{{"data":[{}]}}"#, [r#"{"tags":[{"t":1}]}"#; 3000].join(","));
+    let text = format!(r#"{{"data":[{}]}}"#, vec![r#"{"tags":[{"t":1}]}"#; 3000].join(","));
     let progress = Progress::default();
     from_slice_hinted(text.as_bytes(), None, Some(&progress)).unwrap();
     assert_eq!(progress.rows(), 3000);

@@ -133,7 +133,9 @@ proptest! {
     ) {
         let shape = Arc::new(Shape::new(vec!["f".into()]));
         let mut rows = Rows::default();
-        texts.iter().for_each(|text| rows.push(Arc::clone(&shape), vec![Value::from(text.as_str())]));
+        for text in &texts {
+            rows.push(Arc::clone(&shape), vec![Value::from(text.as_str())]);
+        }
         let columns = Table(rows.finish().iter().map(|row| row.as_object().unwrap().clone()).collect());
         let operator = if not { Operator::DoesNotContain } else { Operator::Contains };
         let query = Query { filter: Some(Filter::condition("f", operator, Some(Value::from(needle.as_str())))), ..Query::default() };
