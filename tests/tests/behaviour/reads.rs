@@ -41,7 +41,8 @@ async fn a_read_that_is_given_up_changes_nothing_and_lets_the_next_one_start() {
     assert_eq!(source.read_progress(), Some(0));
     assert!(source.cancel_read());
     assert_eq!(kind(first.await), ErrorKind::Cancelled);
-    assert_eq!(log.take(), "start:read progress reset end error start:read progress reset");
+    // As in Kendo the next read starts before the events of the failed one (R9.8).
+    assert_eq!(log.take(), "start:read progress reset start:read progress reset end error");
     held(&server, 2).await;
     assert_eq!(data(&source), before);
     // The answer to the first comes before the answer to the second and means nothing.
