@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Aggregate, Error, ErrorKind, Filter, Group, Operation, Query, Record, Result, Sort, Value, View, ViewGroup,
 };
+use std::sync::Arc;
 
 /// What the data source shows.
 #[derive(Clone, Debug)]
@@ -148,7 +149,8 @@ impl Engine {
             let processed = self.processed(&query);
             self.set_filter_total(processed.total, default_total);
             self.computed = Some(Computed { view: processed.view, failed: false });
-            let spans = self.table.spans();
+            // Dividing the table into runs takes a look at every row: only where something is to be gathered.
+            let spans = if self.state.aggregate().is_empty() { Arc::default() } else { self.table.spans() };
             self.gathered = self.gather(self.table.source(&spans), &query);
         }
     }
