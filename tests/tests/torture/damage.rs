@@ -50,8 +50,9 @@ fn store(storage: &str, killed: bool) -> (Files, Workload) {
 }
 
 /// Opens damaged files and judges; gives whether it was reported.
-/// `around`: a few of the damaged bytes.
-fn open(storage: &str, name: &str, broken: &Files, work: &Workload, what: &str, around: &[u8]) -> bool {
+/// `around`: the damaged byte with those in front of it, and with those behind: where it is near the start of a line, the
+/// other side stays where it was.
+fn open(storage: &str, name: &str, broken: &Files, work: &Workload, what: &str, around: [&[u8]; 2]) -> bool {
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in broken {
         fs::write(dir.path().join(name), bytes).unwrap();
@@ -98,7 +99,7 @@ fn open(storage: &str, name: &str, broken: &Files, work: &Workload, what: &str, 
                 assert!(done(&run).contains("ack 1 x"), "{storage}, {what}: {}", done(&run));
                 let left = files(dir.path());
                 assert!(
-                    left.values().any(|other| contains(other, around)),
+                    left.values().any(|other| around.iter().any(|bytes| contains(other, bytes))),
                     "{storage}, {what}: the damaged bytes are kept"
                 );
             }
@@ -115,18 +116,23 @@ fn a_damaged_file_is_reported_or_a_state_that_was() {
         let (mut tried, mut reported) = (0, 0);
         for killed in [false, true] {
             let (whole, work) = store(storage, killed);
-            assert!(!open(storage, "", &whole, &work, "nothing", b""), "{storage}");
+            assert!(!open(storage, "", &whole, &work, "nothing", [b"", b""]), "{storage}");
             for (name, bytes) in whole.iter().filter(|(name, bytes)| !bytes.is_empty() && !name.ends_with("-shm")) {
                 let mut damage = |at: Option<usize>, what: String, change: &dyn Fn(&mut Vec<u8>)| {
                     let mut broken = whole.clone();
                     let bytes = broken.get_mut(name).unwrap();
                     change(bytes);
-                    let around =
-                        at.map_or(Vec::new(), |at| bytes[at.saturating_sub(4)..(at + 4).min(bytes.len())].to_vec());
+                    let around = at.map_or([&[][..]; 2], |at| {
+                        let bytes = &broken[name];
+                        [
+                            &bytes[at.saturating_sub(6)..=at],
+                            &bytes[at.min(bytes.len().saturating_sub(7))..(at + 7).min(bytes.len())],
+                        ]
+                    });
                     if broken != whole {
                         tried += 1;
                         let what = format!("{name}: {what}");
-                        reported += u32::from(open(storage, name, &broken, &work, &what, &around));
+                        reported += u32::from(open(storage, name, &broken, &work, &what, around));
                     }
                 };
                 for at in chosen(bytes.len(), 60) {
