@@ -3,9 +3,15 @@
 
 use crate::error::damaged;
 use landfall_storage::{ChangeKind, Delta, Error, ErrorKind, Result, Revision, RowId, StoredRow, StoredState};
+use memchr::memmem::Finder;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
-use std::{borrow::Cow, collections::HashMap, io::Write, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    io::Write,
+    sync::{Arc, LazyLock},
+};
 
 /// The format that this version writes, and the newest that it reads.
 pub(crate) const FORMAT: u64 = 1;
@@ -250,6 +256,9 @@ fn leading(text: &str) -> Option<(u64, &str)> {
     Some((digits.parse().ok()?, rest))
 }
 
+/// What stands between the record and the change of a row that has one.
+static CHANGE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(br#"},"change":"#));
+
 /// Most rows: those with nothing but a record. The checksum was right, so the line is as it was written, and what stands
 /// between the number and the seal need not be taken apart to be found. `None` for all others.
 fn plain_row(line: &str) -> Option<StoredRow> {
@@ -258,7 +267,7 @@ fn plain_row(line: &str) -> Option<StoredRow> {
     let rest = rest.strip_prefix(r#","record":"#)?;
     let record = rest.get(..rest.len().checked_sub(SEAL)?)?;
     // The texts of other rows hold these letters as well; then the line is read as a whole.
-    let alone = memchr::memmem::find(record.as_bytes(), br#"},"change":"#).is_none();
+    let alone = CHANGE.find(record.as_bytes()).is_none();
     let plain = alone && record.starts_with('{') && record.ends_with('}');
     plain.then(|| StoredRow { id, order, state: None, record: Arc::from(record), change: None })
 }
@@ -412,12 +421,26 @@ impl Log {
 
     fn into_state(self, revision: Revision) -> StoredState {
         let Self { mut rows, later, meta } = self;
-        if !later.is_empty() {
+        if rows.is_sorted_by_key(|row| row.id) {
+            // So it is as a rule: each row is found where it stands.
+            let (mut gone, mut new) = (HashSet::new(), Vec::new());
+            for (id, row) in later {
+                match (rows.binary_search_by_key(&id, |row| row.id), row) {
+                    (Ok(at), Some(row)) => rows.get_mut(at).map_or((), |place| *place = row),
+                    (Ok(_), None) => drop(gone.insert(id)),
+                    (Err(_), row) => new.extend(row),
+                }
+            }
+            if !gone.is_empty() {
+                rows.retain(|row| !gone.contains(&row.id));
+            }
+            rows.extend(new);
+        } else {
             rows.retain(|row| !later.contains_key(&row.id));
             rows.extend(later.into_values().flatten());
         }
         if !rows.is_sorted_by_key(|row| (row.order, row.id)) {
-            rows.sort_unstable_by_key(|row| (row.order, row.id));
+            rows.sort_by_key(|row| (row.order, row.id));
         }
         StoredState { revision, meta, rows }
     }

@@ -79,6 +79,7 @@ impl Sizes {
     fn take(&mut self, id: RowId) {
         let dense = self.slot(id).and_then(|slot| self.dense.get_mut(slot)).map_or(0, std::mem::take);
         let old = match dense {
+            0 if self.sparse.is_empty() => None,
             0 => self.sparse.remove(&id),
             size => Some(u64::from(size) - 1),
         };

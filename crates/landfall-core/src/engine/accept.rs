@@ -7,7 +7,7 @@ use super::{
     Engine,
     change::{Accepted, Change, Sent, Standing, difference},
     gone::Gone,
-    persist::Mark,
+    mark::Mark,
     step::Ticket,
     sync::{KINDS, Mode, Plan},
     table::Uid,

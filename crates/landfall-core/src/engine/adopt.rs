@@ -5,7 +5,7 @@
 use super::{
     Engine,
     change::{Change, Removed, carry_over},
-    persist::Restored,
+    restore::Restored,
     table::{Row, Uid},
 };
 use crate::{ChangeKind, Record, Result, StoredState};
@@ -46,7 +46,7 @@ impl Engine {
         let unknown = |uid: Uid| self.change(uid).is_none();
         let rows = restored.rows.into_iter().enumerate().filter_map(|(at, (row, change))| {
             let change = change.filter(|change| change.accepted.is_some() || change.sent.is_some())?;
-            unknown(row.uid).then_some((Some(at), Removed { row, change }))
+            unknown(row.uid).then_some((Some(at), Removed { row, change: *change }))
         });
         let removed =
             restored.removed.take().map(|(_, gone)| gone).filter(|gone| unknown(gone.row.uid)).map(|gone| (None, gone));
@@ -78,7 +78,7 @@ impl Engine {
         let theirs: HashMap<Uid, Option<Change>> = restored
             .rows
             .iter()
-            .map(|(row, change)| (row.uid, change.clone()))
+            .map(|(row, change)| (row.uid, change.as_deref().cloned()))
             .chain(restored.removed.iter().map(|gone| (gone.row.uid, Some(gone.change.clone()))))
             .collect();
         let total = self.total;

@@ -253,7 +253,7 @@ impl Engine {
         let shown = rows.into_iter().filter_map(|(_, uid)| self.overlay.get(&uid).map(|change| (uid, change)));
         let hidden = self.removed.iter().chain(self.parked.iter()).map(|gone| (gone.row.uid, &gone.change));
         let stored = self.hidden.iter().flat_map(|hidden| {
-            let rows = hidden.rows.iter().filter_map(|(row, change)| change.as_ref().map(|change| (row.uid, change)));
+            let rows = hidden.rows.iter().filter_map(|(row, change)| change.as_deref().map(|change| (row.uid, change)));
             rows.chain(hidden.removed.iter().map(|gone| (gone.row.uid, &gone.change)))
         });
         shown.chain(hidden).chain(stored).filter_map(|(uid, change)| pending(uid, change)).collect()

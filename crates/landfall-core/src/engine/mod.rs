@@ -16,7 +16,9 @@ mod gone;
 mod groups;
 mod hold;
 mod inbox;
+mod kendo;
 mod local;
+mod mark;
 mod options;
 mod persist;
 mod policy;
@@ -24,6 +26,7 @@ mod push;
 mod read;
 mod report;
 mod resolve;
+mod restore;
 mod send;
 mod state;
 mod step;
@@ -48,8 +51,8 @@ use change::Change;
 use gone::Gone;
 use groups::GroupNode;
 use local::Computed;
-use persist::Restored;
 use read::ReadQueue;
+use restore::Restored;
 use state::State;
 use std::collections::HashMap;
 use step::Cont;
@@ -106,7 +109,7 @@ pub struct Engine {
     revision: Revision,
     snapshot_needed: bool,
     /// What the stored meta document says about rows that are sent, as of the last commit handed out.
-    mark: Option<persist::Mark>,
+    mark: Option<mark::Mark>,
     /// The rows were read from the server and are not stored yet.
     fresh_rows: bool,
     meta_dirty: bool,

@@ -6,7 +6,7 @@ use super::{
     change::{Change, Removed, Standing, carry_over, difference},
     event::{Event, EventKind},
     groups::{self, GroupItems, GroupNode},
-    persist::Restored,
+    restore::Restored,
     step::{Cont, Settled, Then, Ticket},
     table::{Row, RowRef, Uid},
 };
@@ -397,7 +397,7 @@ impl Engine {
         let mut rows = Vec::with_capacity(restored.rows.len());
         for (row, change) in restored.rows {
             if let Some(change) = change {
-                self.overlay.insert(row.uid, change);
+                self.overlay.insert(row.uid, *change);
             }
             rows.push(row);
         }
@@ -478,7 +478,7 @@ impl Engine {
         if let Some(mut hidden) = self.hidden.take() {
             for (at, (row, change)) in hidden.rows.into_iter().enumerate() {
                 if let Some(change) = change.filter(|change| change.accepted.is_some() || change.sent.is_some()) {
-                    out.push((Some(at), Removed { row, change }));
+                    out.push((Some(at), Removed { row, change: *change }));
                 }
             }
             out.extend(hidden.removed.take().map(|(_, removed)| (None, removed)));

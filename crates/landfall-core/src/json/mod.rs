@@ -399,6 +399,14 @@ pub(crate) fn record_from_str(text: &str) -> Result<Record> {
     }
 }
 
+/// As [`record_from_str`] for one of many: what was learned from those before serves it.
+pub(crate) fn record_alike(text: &str, shapes: &mut Shapes) -> Result<Record> {
+    match Parser::new(text.as_bytes(), shapes, None).whole().or_else(|_stop| from_slice_usual(text.as_bytes()))? {
+        Value::Object(record) => Ok(record),
+        _ => Err(Error::new(ErrorKind::Undecodable, "expected a JSON object")),
+    }
+}
+
 pub(crate) fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Value> {
     let bytes = serde_json::to_vec(value)
         .map_err(|source| Error::new(ErrorKind::Invalid, "the value does not serialise to JSON").caused_by(source))?;

@@ -17,6 +17,7 @@ mod xml;
 mod zone;
 
 pub use field::{Field, FieldType};
+pub(crate) use mapping::Mapper;
 pub use model::Model;
 pub use reader::{ReadAnswer, ServerGroup, ServerItems, WriteAnswer};
 pub use validate::{Pattern, Rule, Violation};
