@@ -395,6 +395,7 @@ impl Engine {
         self.groups = restored.groups;
         self.ids = None;
         let mut rows = Vec::with_capacity(restored.rows.len());
+        self.overlay.reserve(restored.rows.iter().filter(|(_, change)| change.is_some()).count());
         for (row, change) in restored.rows {
             if let Some(change) = change {
                 self.overlay.insert(row.uid, *change);
