@@ -41,7 +41,7 @@ impl Task {
         match self {
             Self::T2 => &["page", "name"],
             Self::T3 => &["aggregates", "rows"],
-            Self::T5 => &["cached", "cold"],
+            Self::T5 => &["cached", "cold", "first"],
             Self::T6 => &["single", "batch"],
             _ => &[""],
         }

@@ -25,6 +25,8 @@ impl Case {
             case(Task::T5, "cached", "file"),
             case(Task::T5, "cached", "sqlite"),
             case(Task::T5, "cold", "sqlite"),
+            case(Task::T5, "first", "file"),
+            case(Task::T5, "first", "sqlite"),
             case(Task::T6, "single", "sqlite"),
             case(Task::T6, "batch", "sqlite"),
             case(Task::T7, "", ""),

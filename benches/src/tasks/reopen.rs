@@ -1,4 +1,4 @@
-//! T5: storage opened again: the first page and the list of what is pending.
+//! T5: storage opened again: the first page and the list of what is pending, and with the form `first` only these.
 //!
 //! One process can take several samples: each opens storage and data source from nothing. For a fresh process a sample,
 //! ask for one run.
@@ -37,6 +37,9 @@ pub(super) fn run(args: &Args) -> Outcome {
             let clock = Clock::start();
             let products = offline(args.place, &dir)?;
             products.online(false).await?;
+            if args.form == "first" {
+                return first(args, &products, clock, &names, pending).await;
+            }
             products.restore().await?;
             let page = products.rows();
             let shown: Vec<&str> =
@@ -54,6 +57,22 @@ pub(super) fn run(args: &Args) -> Outcome {
                 .with("loaded", "all"))
         })
     })
+}
+
+/// The form `first`: until the first page and the list are there; the rest comes after it.
+async fn first(args: &Args, products: &DataSource, clock: Clock, names: &[String], pending: usize) -> Outcome<Sample> {
+    let (show, shown) = std::sync::mpsc::channel();
+    products.restore_with(move |first| drop(show.send((clock.read(), first)))).await?;
+    let (time, first) = shown.try_recv()?;
+    let page: Vec<&str> = first.rows.iter().filter_map(|row| row.get("ProductName").and_then(Value::as_str)).collect();
+    let marked = first.pending.iter().all(|change| {
+        change.kind == ChangeKind::Update && change.record.get("UnitsInStock").and_then(Value::as_i64) == Some(999)
+    });
+    Ok(Sample::new(time)
+        .expect(page == names, "the first page")
+        .expect(first.pending.len() == pending && marked, "the pending rows")
+        .expect(first.total == args.rows && products.total() == args.rows, "the total")
+        .with("loaded", "the first page and the list"))
 }
 
 fn offline(place: Place, dir: &Path) -> Outcome<DataSource> {

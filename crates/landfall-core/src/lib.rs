@@ -22,8 +22,8 @@ mod value;
 pub use date::Date;
 pub use engine::{
     Action, ChangeInfo, ChangeOutcome, Decision, Decoder, Doubt, Doubts, Engine, Environment, Event, EventKind,
-    Failure, Item, Offers, Options, Pauses, Pending, Policy, QueryOptions, Settled, Shown, ShownGroup, Standing, Step,
-    Steps, SyncProgress, SyncReport, Theirs, Then, Ticket, Try, Uid, Verdict, judge, settles,
+    Failure, Item, Offers, Options, Pauses, Pending, Policy, Preview, QueryOptions, Settled, Shown, ShownGroup,
+    Standing, Step, Steps, SyncProgress, SyncReport, Theirs, Then, Ticket, Try, Uid, Verdict, judge, settles,
 };
 pub use error::{Applied, Error, ErrorKind, Result};
 pub use number::Number;

@@ -23,7 +23,7 @@
 
 use crate::{Builder, Outcome, Row};
 use landfall_core::{
-    Aggregate, Error, ErrorKind, Filter, Group, QueryOptions, Record, Result, Sort, SyncReport, Uid, Value,
+    Aggregate, Error, ErrorKind, Filter, Group, Preview, QueryOptions, Record, Result, Sort, SyncReport, Uid, Value,
 };
 use std::{fmt, ops::Deref, sync::mpsc, thread::JoinHandle};
 use tokio::{
@@ -140,6 +140,14 @@ impl<T> DataSource<T> {
     /// As there.
     pub fn restore(&self) -> Result<()> {
         crate::DataSource::restore(self).wait()
+    }
+
+    /// See [`restore_with`](crate::DataSource::restore_with): `first` runs on another thread, while this one waits.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore).
+    pub fn restore_with(&self, first: impl FnOnce(Preview) + Send + 'static) -> Result<()> {
+        crate::DataSource::restore_with(self, first).wait()
     }
 
     /// See [`query`](crate::DataSource::query).

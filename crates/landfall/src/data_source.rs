@@ -165,16 +165,21 @@ impl<T> DataSource<T> {
         WeakDataSource { handle: Arc::downgrade(&self.handle), marker: PhantomData }
     }
 
-    fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Shared {
         &self.handle.shared
     }
 
-    fn perform(&self, steps: Steps) {
+    pub(crate) fn perform(&self, steps: Steps) {
         self.shared().perform(steps, &self.handle.driver);
     }
 
     pub(crate) fn engine(&self) -> std::sync::MutexGuard<'_, Engine> {
         self.shared().engine()
+    }
+
+    /// Gives work to the driver; false when that is gone.
+    pub(crate) fn hand_over(&self, work: Work) -> bool {
+        self.handle.driver.send(work).is_ok()
     }
 
     pub(crate) fn start<R>(
@@ -224,11 +229,6 @@ impl<T> DataSource<T> {
     /// Loads once; later calls query what is here, unless the server does part of the query (R9.17).
     pub fn fetch(&self) -> Operation<Outcome> {
         self.start(operation::outcome, Engine::fetch)
-    }
-
-    /// Shows what is stored, without a request. Needs an offline storage.
-    pub fn restore(&self) -> Operation<()> {
-        self.start(operation::nothing, Engine::restore)
     }
 
     /// Queries with these settings; what they omit is cleared (R9.14).
@@ -565,69 +565,13 @@ impl<T> DataSource<T> {
     /// Ends when nothing is under way any more: no read, no sync, no commit.
     pub fn idle(&self) -> Operation<()> {
         let (sender, receiver) = oneshot::channel();
-        if self.handle.driver.send(Work::Idle(sender)).is_err() {
+        if !self.hand_over(Work::Idle(sender)) {
             return Operation::failed(
                 Error::new(ErrorKind::Closed, "the runtime of the data source is gone"),
                 operation::nothing,
             );
         }
         Operation::new(receiver, operation::nothing)
-    }
-
-    // ---- the stored state
-
-    /// The stored state in Kendo's form: the rows, changed ones with `__state__`, then the removed ones.
-    ///
-    /// # Errors
-    /// `Config` without an offline storage; the storage's errors.
-    #[doc(alias = "offlineData")]
-    pub async fn offline_data(&self) -> Result<Value> {
-        if self.shared().storage.is_none() {
-            return Err(Error::new(ErrorKind::Config, "there is no offline storage").during("offline_data"));
-        }
-        let (sender, receiver) = oneshot::channel();
-        let gone = || Error::new(ErrorKind::Closed, "the runtime of the data source is gone").during("offline_data");
-        if self.handle.driver.send(Work::Export(sender)).is_err() {
-            return Err(gone());
-        }
-        receiver.await.unwrap_or_else(|_| Err(gone()))
-    }
-
-    /// Replaces the stored state by one in Kendo's form. Nothing of it is shown until the next read. Refuses while a
-    /// change is in doubt.
-    pub fn set_offline_data(&self, state: &Value) -> Operation<()> {
-        self.replace_stored(state, false)
-    }
-
-    /// As [`set_offline_data`](Self::set_offline_data), even while a change is in doubt.
-    pub fn replace_offline_data(&self, state: &Value) -> Operation<()> {
-        self.replace_stored(state, true)
-    }
-
-    fn replace_stored(&self, state: &Value, all: bool) -> Operation<()> {
-        let (ticket, receiver) = self.shared().promise();
-        let steps = self.shared().engine().set_offline_data(ticket, state, all);
-        match steps {
-            Ok(steps) => {
-                self.perform(steps);
-                Operation::new(receiver, operation::nothing)
-            }
-            Err(error) => {
-                self.shared().settle(ticket, Err(error));
-                Operation::new(receiver, operation::nothing)
-            }
-        }
-    }
-
-    /// Bytes that this data source takes in its storage.
-    ///
-    /// # Errors
-    /// `Config` without an offline storage; the storage's errors.
-    pub async fn storage_usage(&self) -> Result<u64> {
-        match &self.shared().storage {
-            Some((storage, key)) => storage.usage(Some(key)).await,
-            None => Err(Error::new(ErrorKind::Config, "there is no offline storage").during("storage_usage")),
-        }
     }
 
     // ---- events

@@ -265,6 +265,9 @@ impl Driver {
         self.running = None;
         match stored {
             Stored::Loaded(then, state) => {
+                if let Ok(state) = &state {
+                    self.shared.show_first(state);
+                }
                 let steps = self.shared.engine().loaded(then, state);
                 self.steps.extend(steps);
             }

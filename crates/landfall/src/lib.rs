@@ -55,6 +55,7 @@ mod local;
 mod operation;
 mod retry;
 mod shared;
+mod stored;
 
 pub use builder::Builder;
 pub use data_source::{DataSource, WeakDataSource};
@@ -63,9 +64,9 @@ pub use events::{EventStream, HandlerId};
 pub use landfall_core::{
     Accessor, Action, Aggregate, AggregateFunction, ChangeInfo, ChangeKind, ChangeOutcome, Date, Direction, Doubt,
     Error, ErrorKind, Event, EventKind, Failure, Field, FieldType, Filter, Found, Group, GroupOrder, Item, LookUp,
-    Model, Number, Operator, Pattern, Pending, Policy, QueryOptions, Record, Result, Rule, Schema, Shown, ShownGroup,
-    Sort, Standing, SyncProgress, SyncReport, Text, Theirs, Try, Uid, Value, Verdict, View, ViewGroup, Violation, Zone,
-    judge,
+    Model, Number, Operator, Pattern, Pending, Policy, Preview, QueryOptions, Record, Result, Rule, Schema, Shown,
+    ShownGroup, Sort, Standing, SyncProgress, SyncReport, Text, Theirs, Try, Uid, Value, Verdict, View, ViewGroup,
+    Violation, Zone, judge,
 };
 pub use operation::{Operation, Outcome};
 

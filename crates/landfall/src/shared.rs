@@ -3,12 +3,15 @@
 //! Performs the engine's steps outside every lock. Never awaits: what waits is handed to the driver.
 
 use crate::{events::Handlers, retry::Retries};
-use landfall_core::{Engine, Error, ErrorKind, Found, LookUp, Result, Settled, Step, Steps, Then, Ticket};
+use landfall_core::{
+    Engine, Error, ErrorKind, Event, Found, LookUp, Preview, Result, Settled, Step, Steps, StoredState, Then, Ticket,
+};
 use landfall_storage::Storage;
 use landfall_transport::Transport;
 use std::{
     collections::HashMap,
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -40,6 +43,15 @@ impl std::fmt::Debug for LookUpFn {
     }
 }
 
+/// What is to be told of a stored state before all of it is read.
+pub(crate) struct FirstLook(pub(crate) Box<dyn FnOnce(Preview) + Send>);
+
+impl std::fmt::Debug for FirstLook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FirstLook(..)")
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     engine: Mutex<Engine>,
@@ -51,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) offline_on_failure: AtomicBool,
     pub(crate) retries: Retries,
     pub(crate) look_up: Option<LookUpFn>,
+    first_look: Mutex<Option<FirstLook>>,
 }
 
 impl Shared {
@@ -72,12 +85,30 @@ impl Shared {
             offline_on_failure: AtomicBool::new(offline_on_failure),
             retries,
             look_up,
+            first_look: Mutex::new(None),
         }
     }
 
     /// The engine. A panic while it was locked cannot have come from a callback: these run outside.
     pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn first_look(&self) -> MutexGuard<'_, Option<FirstLook>> {
+        self.first_look.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows what can be shown of a stored state at once to whoever asked for it. What is wrong with it is told by reading all
+    /// of it.
+    pub(crate) fn show_first(&self, state: &StoredState) {
+        let Some(FirstLook(show)) = self.first_look().take() else { return };
+        let preview = self.engine().preview(state);
+        if let Ok(preview) = preview
+            && catch_unwind(AssertUnwindSafe(|| show(preview))).is_err()
+        {
+            let error = Error::new(ErrorKind::Callback, "what was to show the first rows panicked").during("restore");
+            self.handlers.fire(Event::from_error(error));
+        }
     }
 
     fn promises(&self) -> MutexGuard<'_, HashMap<Ticket, oneshot::Sender<Result<Settled>>>> {

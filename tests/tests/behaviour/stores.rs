@@ -2,7 +2,7 @@
 
 use crate::help::{Log, data, failures, ids, kept, kind, model, record, rows, sent, serving, stored, three, value};
 use landfall::{
-    DataSource, ErrorKind, Model, Schema, Sort, Standing, Value,
+    DataSource, ErrorKind, EventKind, Model, Schema, Sort, Standing, Value,
     storage::{MemoryStorage, QuotaStorage, Storage},
     transport::Wrap,
 };
@@ -50,6 +50,69 @@ async fn g10_two_edits_of_one_record_meet_field_by_field() {
     assert!(third.sync().await.unwrap().is_success());
     let row = server.row(1).unwrap();
     assert_eq!((row.get("left"), row.get("right")), (Some(&Value::from(true)), Some(&Value::from(true))));
+}
+
+#[tokio::test]
+async fn a_first_look_shows_the_page_and_what_waits_before_the_rest() {
+    let server = three().build();
+    let storage = MemoryStorage::new();
+    let before = kept(&server, storage.clone());
+    before.read().await.unwrap();
+    before.online(false).await.unwrap();
+    before.set(before.at(1).unwrap(), "name", "B").unwrap();
+    before.remove(before.at(0).unwrap()).unwrap();
+    before.add(record(r#"{"name":"new"}"#)).unwrap();
+    before.sync().await.unwrap();
+    drop(before);
+    let open = |paged: bool, sorted: bool| -> DataSource {
+        let mut builder = DataSource::builder().transport(server.clone()).model(model());
+        if paged {
+            builder = builder.page_size(1).page(2);
+        }
+        if sorted {
+            builder = builder.sort([Sort::asc("name")]);
+        }
+        builder.storage(storage.clone(), "rows").build().unwrap()
+    };
+    for (paged, sorted, shown) in [(false, false, 3), (true, false, 1), (true, true, 0)] {
+        let source = open(paged, sorted);
+        let (show, seen) = std::sync::mpsc::channel();
+        let weak = source.downgrade();
+        let all = source.restore_with(move |first| {
+            // Nothing is shown yet, and the data source may be used.
+            let source = weak.upgrade().unwrap();
+            drop(show.send((first, source.data().len())));
+        });
+        all.await.unwrap();
+        let (first, then) = seen.recv().unwrap();
+        assert_eq!(then, 0);
+        assert_eq!(first.total, source.total());
+        let pending = |pending: &[landfall::Pending]| -> Vec<_> {
+            pending
+                .iter()
+                .map(|one| (one.uid, one.kind, one.record.clone(), one.base.clone(), one.key.clone()))
+                .collect()
+        };
+        assert_eq!(pending(&first.pending), pending(&source.pending()));
+        assert_eq!(first.pending.len(), 3);
+        assert_eq!(first.rows.len(), shown);
+        if !sorted {
+            let view: Vec<_> = source.view().flat().into_iter().map(|row| row.record).collect();
+            assert_eq!(first.rows, view);
+        }
+        // Once everything is known there is nothing to wait for.
+        source.restore_with(|_| panic!("asked for too late")).await.unwrap();
+    }
+    // A panic is told, and does not hold up the rest.
+    let source = open(false, false);
+    let errors = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = std::sync::Arc::clone(&errors);
+    source.on(EventKind::Error, move |event| {
+        told.lock().unwrap().extend(event.error.as_ref().map(|error| error.kind().clone()));
+    });
+    source.restore_with(|_| panic!("not shown")).await.unwrap();
+    assert_eq!(source.total(), 3);
+    assert_eq!(*errors.lock().unwrap(), [ErrorKind::Callback]);
 }
 
 #[tokio::test]

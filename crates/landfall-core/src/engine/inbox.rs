@@ -287,7 +287,7 @@ impl Engine {
     }
 }
 
-fn pending(uid: Uid, change: &Change) -> Option<Pending> {
+pub(super) fn pending(uid: Uid, change: &Change) -> Option<Pending> {
     let base = change.base.clone();
     if let Some(sent) = change.sent.as_ref().filter(|sent| sent.in_doubt) {
         return Some(Pending {

@@ -22,6 +22,7 @@ mod mark;
 mod options;
 mod persist;
 mod policy;
+mod preview;
 mod push;
 mod read;
 mod report;
@@ -39,6 +40,7 @@ pub use inbox::{ChangeInfo, Pending};
 pub use local::{Shown, ShownGroup};
 pub use options::{Doubt, Doubts, Environment, Offers, Options, Pauses};
 pub use policy::{Policy, Try, Verdict, judge, settles};
+pub use preview::Preview;
 pub use read::Decoder;
 pub use report::{ChangeOutcome, SyncProgress, SyncReport};
 pub use resolve::Decision;
@@ -303,6 +305,11 @@ impl Engine {
             return Steps::from([Step::Run(Then(Cont::RestoreDone(ticket)))]);
         }
         Steps::from([Step::Load(Then(Cont::Restored(Box::new(Cont::RestoreDone(ticket)))))])
+    }
+
+    /// Whether the stored state is known, shown or not.
+    pub fn is_restored(&self) -> bool {
+        self.loaded
     }
 
     fn restored(&mut self, inner: Cont, state: Result<StoredState>) -> Steps {

@@ -1,0 +1,104 @@
+//! The stored state: shown again after a start, taken out, put in, measured.
+//!
+//! Owns the calls; what is stored, and what it means, is the engine's.
+
+use crate::{
+    data_source::DataSource,
+    operation::{self, Operation},
+    shared::{FirstLook, Work},
+};
+use landfall_core::{Engine, Error, ErrorKind, Preview, Result, Value};
+use tokio::sync::oneshot;
+
+/// # The stored state
+impl<T> DataSource<T> {
+    /// Shows what is stored, without a request. Needs an offline storage.
+    pub fn restore(&self) -> Operation<()> {
+        self.start(operation::nothing, Engine::restore)
+    }
+
+    /// As [`restore`](Self::restore); tells of the first page and of what is pending before the other rows are read, which
+    /// takes most of the time of a large state. `first` runs on the driver's task, once; not when there is nothing to wait for
+    /// (the state is known already, or cannot be read), nor when another call of this kind takes its place.
+    ///
+    /// ```
+    /// # use landfall::{DataSource, Model, Record, storage::{MemoryStorage, Storage}, transport::MockServer};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> landfall::Result<()> {
+    /// # let storage = std::sync::Arc::new(MemoryStorage::new());
+    /// # let server = MockServer::builder().row(Record::from_json(r#"{"id":1,"name":"Chai"}"#)?).build();
+    /// # let source = || DataSource::builder().transport(server.clone()).model(Model::new().id("id")).page_size(20)
+    /// #     .storage(storage.clone(), "products").build();
+    /// # let before: DataSource = source()?;
+    /// # before.fetch().await?;
+    /// # drop(before);
+    /// # let products: DataSource = source()?;
+    /// let (show, mut shown) = tokio::sync::mpsc::unbounded_channel();
+    /// let all = products.restore_with(move |first| drop(show.send(first)));
+    /// if let Some(first) = shown.recv().await {
+    ///     println!("{} of {} rows, {} changes wait", first.rows.len(), first.total, first.pending.len());
+    /// }
+    /// all.await?; // from here on everything is known
+    /// # assert_eq!(products.total(), 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn restore_with(&self, first: impl FnOnce(Preview) + Send + 'static) -> Operation<()> {
+        if self.shared().storage.is_some() && !self.engine().is_restored() {
+            *self.shared().first_look() = Some(FirstLook(Box::new(first)));
+        }
+        self.restore()
+    }
+
+    /// The stored state in Kendo's form: the rows, changed ones with `__state__`, then the removed ones.
+    ///
+    /// # Errors
+    /// `Config` without an offline storage; the storage's errors.
+    #[doc(alias = "offlineData")]
+    pub async fn offline_data(&self) -> Result<Value> {
+        if self.shared().storage.is_none() {
+            return Err(Error::new(ErrorKind::Config, "there is no offline storage").during("offline_data"));
+        }
+        let (sender, receiver) = oneshot::channel();
+        let gone = || Error::new(ErrorKind::Closed, "the runtime of the data source is gone").during("offline_data");
+        if !self.hand_over(Work::Export(sender)) {
+            return Err(gone());
+        }
+        receiver.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Replaces the stored state by one in Kendo's form. Nothing of it is shown until the next read. Refuses while a
+    /// change is in doubt.
+    pub fn set_offline_data(&self, state: &Value) -> Operation<()> {
+        self.replace_stored(state, false)
+    }
+
+    /// As [`set_offline_data`](Self::set_offline_data), even while a change is in doubt.
+    pub fn replace_offline_data(&self, state: &Value) -> Operation<()> {
+        self.replace_stored(state, true)
+    }
+
+    fn replace_stored(&self, state: &Value, all: bool) -> Operation<()> {
+        let (ticket, receiver) = self.shared().promise();
+        let steps = self.shared().engine().set_offline_data(ticket, state, all);
+        match steps {
+            Ok(steps) => {
+                self.perform(steps);
+                Operation::new(receiver, operation::nothing)
+            }
+            Err(error) => {
+                self.shared().settle(ticket, Err(error));
+                Operation::new(receiver, operation::nothing)
+            }
+        }
+    }
+
+    /// Bytes that this data source takes in its storage.
+    ///
+    /// # Errors
+    /// `Config` without an offline storage; the storage's errors.
+    pub async fn storage_usage(&self) -> Result<u64> {
+        match &self.shared().storage {
+            Some((storage, key)) => storage.usage(Some(key)).await,
+            None => Err(Error::new(ErrorKind::Config, "there is no offline storage").during("storage_usage")),
+        }
+    }
+}
