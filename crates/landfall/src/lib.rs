@@ -52,6 +52,7 @@ mod entry;
 mod events;
 mod inbox;
 mod local;
+mod look;
 mod operation;
 mod retry;
 mod shared;

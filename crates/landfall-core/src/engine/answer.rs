@@ -1,12 +1,11 @@
-//! Taking answers: which row an answer is about, what the record is after it, and what becomes of a change that failed.
+//! Taking answers: which row an answer is about, and what the record is after it.
 //!
 //! Owns the outcome of each change; each answer is applied and stored on its own. Never decides what is sent next.
 
 use super::{
     Engine, Step, Steps,
-    change::{Accepted, Change, Sent, Standing, Theirs, carry_over, difference},
+    change::{Change, Standing, carry_over, difference},
     event::{Event, EventKind},
-    policy::{Try, Verdict},
     report::{ChangeOutcome, SyncProgress},
     step::{Cont, Then},
     sync::{KINDS, Slot, SlotState},
@@ -37,35 +36,6 @@ impl Engine {
 
     pub(super) fn slot(&mut self, at: usize) -> Option<&mut Slot> {
         self.sync.as_mut().and_then(|run| run.slots.get_mut(at))
-    }
-
-    pub(super) fn refuse(&mut self, at: usize, error: &Error) -> Steps {
-        let Some((operation, uids, id)) = self.slot(at).map(|slot| (slot.operation, slot.uids.clone(), slot.id)) else {
-            return Steps::new();
-        };
-        let error = error.clone().during(operation.as_str());
-        if self.done_already(operation, &uids, &error) {
-            return self.accept_reply(at, &Reply::empty());
-        }
-        let mut delta = Delta::default();
-        let outcomes: Vec<ChangeOutcome> = uids.iter().filter_map(|uid| self.fail(*uid, &error, &mut delta)).collect();
-        if let Some(slot) = self.slot(at) {
-            slot.outcomes = outcomes;
-        }
-        let mut end = Event::new(EventKind::RequestEnd);
-        end.request = Some(id);
-        let mut event = Event::new(EventKind::Error);
-        event.error = Some(error);
-        let mut steps = Steps::from([Step::Emit(end), Step::Emit(event)]);
-        steps.extend(self.ask_for_theirs(&uids));
-        steps.extend(self.store_answer(at, delta));
-        steps
-    }
-
-    /// Whether a failure says that its one record needs nothing more. Of several records it may mean any.
-    fn done_already(&self, operation: Operation, uids: &[Uid], error: &Error) -> bool {
-        let ([uid], Ok(kind)) = (uids, ChangeKind::try_from(operation)) else { return false };
-        self.verdicts(*uid, kind, error).0 == Verdict::Done
     }
 
     pub(super) fn store_answer(&mut self, at: usize, delta: Delta) -> Steps {
@@ -114,126 +84,6 @@ impl Engine {
         self.snapshot_needed |= stored.is_err();
         steps.extend(self.try_finish());
         steps
-    }
-
-    /// What the failure policy says of a failed try: for the change, and for the queue.
-    pub(super) fn verdicts(&self, uid: Uid, kind: ChangeKind, error: &Error) -> (Verdict, Verdict) {
-        let sent = self.change(uid).and_then(|change| change.sent.as_ref());
-        let attempts = sent.map_or(0, |sent| sent.attempts);
-        let in_doubt = sent.is_some_and(|sent| sent.in_doubt);
-        self.options.policy.verdicts(&Try { kind, error, attempts, in_doubt })
-    }
-
-    /// What a refusal says of the server's version: a record of the same id in its body, as the schema reads it or as it
-    /// is.
-    fn theirs_in(&self, error: &Error, sent: &Sent) -> Theirs {
-        if error.status() == Some(410) {
-            return Theirs::Gone;
-        }
-        let Some(id) = self.id_of(&sent.record).filter(|id| !self.is_default_id(Some(id))) else {
-            return Theirs::Unknown;
-        };
-        let Some(body) = error.body() else { return Theirs::Unknown };
-        let read = self.options.schema.write_answer(Some(body.clone())).ok();
-        let rows = read.and_then(|answer| answer.rows).unwrap_or_default();
-        let same = |row: &Record| self.id_of(row).is_some_and(|other| other.to_text() == id.to_text());
-        let row = rows.into_iter().find(same);
-        row.map_or(Theirs::Unknown, Theirs::Record)
-    }
-
-    /// One change failed: it stays, with its error.
-    pub(super) fn fail(&mut self, uid: Uid, error: &Error, delta: &mut Delta) -> Option<ChangeOutcome> {
-        let kind = self.change(uid)?.sent.as_ref()?.kind;
-        let verdicts = self.verdicts(uid, kind, error);
-        self.fail_as(uid, error, verdicts, None, delta)
-    }
-
-    /// As [`fail`](Self::fail), with what it means for the change and for the queue, and what the server has where that is
-    /// known.
-    pub(super) fn fail_as(
-        &mut self,
-        uid: Uid,
-        error: &Error,
-        (verdict, of_queue): (Verdict, Verdict),
-        theirs: Option<Theirs>,
-        delta: &mut Delta,
-    ) -> Option<ChangeOutcome> {
-        let storage = self.options.offline_storage;
-        let shown = self.table.get(uid).map(|row| row.record.clone());
-        self.hold(of_queue, error);
-        let mut sent = self.change_mut(uid)?.sent.take()?;
-        if of_queue.holds() {
-            // A try that met a hold burns nothing.
-            sent.attempts = sent.attempts.saturating_sub(1);
-        }
-        let mut failure = self.failure(error, verdict, sent.attempts, &sent);
-        if verdict == Verdict::Conflict {
-            failure.theirs = theirs.unwrap_or_else(|| self.theirs_in(error, &sent));
-        }
-        let change = self.change_mut(uid)?;
-        let outcome = ChangeOutcome { uid, kind: sent.kind, record: sent.record.clone(), result: Err(error.clone()) };
-        // The key of a batch is the batch's.
-        change.tried = sent.batch.is_none().then(|| (sent.record.clone(), sent.kind, sent.key.clone()));
-        if storage && verdict == Verdict::InDoubt {
-            // Frozen until its outcome is known; the accepted copy is the same body and goes with it.
-            if let Some(accepted) = &mut change.accepted
-                && sent.is_of(accepted)
-            {
-                accepted.standing = Standing::InDoubt;
-                accepted.attempts = sent.attempts;
-                accepted.failure = Some(failure.clone());
-            }
-            change.sent = Some(Sent { in_doubt: true, in_flight: false, failure: Some(failure), ..sent });
-        } else if storage {
-            let created = sent.kind == ChangeKind::Create;
-            if created && change.accepted.as_ref().is_some_and(|accepted| accepted.kind == ChangeKind::Destroy) {
-                // Never made there, and removed here meanwhile: nothing is left but a draft that brought it back.
-                if shown.is_some() {
-                    change.accepted = None;
-                    change.draft = true;
-                }
-                self.removed.remove(uid);
-                self.parked.remove(uid);
-                delta.delete.push(uid.0);
-                return Some(outcome);
-            }
-            if let Some(accepted) = &mut change.accepted {
-                if created && accepted.kind == ChangeKind::Update {
-                    accepted.kind = ChangeKind::Create;
-                }
-                accepted.standing = verdict.standing();
-                accepted.attempts = sent.attempts;
-                accepted.failure = Some(failure);
-            } else {
-                change.accepted = Some(Accepted {
-                    kind: sent.kind,
-                    record: sent.record,
-                    key: sent.key,
-                    changed: sent.changed,
-                    offline: None,
-                    standing: verdict.standing(),
-                    attempts: sent.attempts,
-                    failure: Some(failure),
-                    unstored: false,
-                    before: None,
-                });
-            }
-        } else {
-            // Without a storage a failure stays a draft, and a read drops drafts.
-            change.accepted = None;
-            change.draft = true;
-            self.parked.remove(uid);
-            return Some(outcome);
-        }
-        if let (Some(shown), Some(below)) = (shown, change.below())
-            && storage
-            && *below == shown
-        {
-            change.draft = false;
-        }
-        let change = self.change(uid)?.clone();
-        delta.put.extend(self.encode_layers(uid, self.order_of(uid), &change));
-        Some(outcome)
     }
 
     pub(super) fn accept_reply(&mut self, at: usize, reply: &Reply) -> Steps {
@@ -538,104 +388,6 @@ impl Engine {
             None => delta.put.extend(self.encode(uid)),
         }
         Some(outcome)
-    }
-
-    /// A read between a create and its answer may have brought the created record as a row of its own: it gives way. Gives
-    /// the row and what was changed about it meanwhile.
-    fn displace(&mut self, uid: Uid, record: &Record, delta: &mut Delta) -> Option<(Record, Option<Change>)> {
-        let id = self.id_of(record).filter(|id| !self.is_default_id(Some(id)))?;
-        let other = self.find_id(&id).filter(|other| *other != uid)?;
-        if self.overlay.get(&other).is_some_and(|change| change.sent.is_some()) {
-            // Its own request is on its way; the answer to that brings the two together.
-            self.twins.push((uid, other));
-            return None;
-        }
-        let row = self.table.get(other)?.record.clone();
-        let change = self.overlay.remove(&other);
-        self.forget(other);
-        self.total = self.total.map(|total| total.saturating_sub(1));
-        self.meta_dirty |= self.groups.is_some();
-        delta.delete.push(other.0);
-        Some((row, change))
-    }
-
-    /// The second row of a record shown twice was answered: the first takes over what it shows and what is left of its
-    /// change. Gives whether it did.
-    fn become_one(&mut self, first: Uid, second: Uid, record: &Record, delta: &mut Delta) -> bool {
-        let waits = self.change(first).is_some_and(|change| change.sent.is_some());
-        let (Some(_), Some(row), false) = (self.table.get(first), self.table.get(second), waits) else {
-            return false;
-        };
-        let row = row.record.clone();
-        let twin = self.overlay.remove(&second);
-        self.forget(second);
-        self.total = self.total.map(|total| total.saturating_sub(1));
-        self.meta_dirty |= self.groups.is_some();
-        delta.delete.push(second.0);
-        self.merge_twin(first, record, &row, twin);
-        if self.overlay.get(&first).is_some_and(Change::is_idle) {
-            self.overlay.remove(&first);
-        }
-        if self.change(first).is_some_and(|change| change.accepted.is_some())
-            && let Some(run) = &mut self.sync
-        {
-            run.follow.push(first);
-        }
-        match self.change(first).cloned() {
-            Some(change) => delta.put.extend(self.encode_layers(first, self.order_of(first), &change)),
-            None => delta.put.extend(self.encode(first)),
-        }
-        true
-    }
-
-    /// Puts what is newest under a row, and what was changed about its twin on top of it.
-    fn merge_twin(&mut self, uid: Uid, newest: &Record, row: &Record, twin: Option<Change>) {
-        let Some(shown) = self.table.get(uid).map(|row| row.record.clone()) else { return };
-        let mut change =
-            self.overlay.remove(&uid).unwrap_or_else(|| Change { base: Some(shown.clone()), ..Change::default() });
-        if change.base.as_ref() != Some(newest) {
-            let now = self.rebase(&mut change, &shown, newest);
-            if let Some(slot) = self.table.record_mut(uid) {
-                *slot = now;
-            }
-        }
-        self.overlay.insert(uid, change);
-        if let Some(twin) = twin {
-            self.take_over(uid, newest, row, twin);
-        }
-    }
-
-    /// What was changed about the other row of the same record goes on top of this one. `record`: what the server just said.
-    fn take_over(&mut self, uid: Uid, record: &Record, row: &Record, twin: Change) {
-        let Some(was) = twin.base else { return };
-        let key = self.new_key();
-        let Some(shown) = self.table.get(uid).map(|row| row.record.clone()) else { return };
-        let shown = carry_over(&was, row, &shown);
-        let change = self.overlay.entry(uid).or_default();
-        change.base.get_or_insert_with(|| record.clone());
-        if let Some(mut accepted) = twin.accepted {
-            let below = change.accepted.as_ref().map_or(record, |own| &own.record);
-            accepted.rebase(&was, below, key.clone());
-            // Another record than the one that the key was made for.
-            accepted.key = key;
-            accepted.changed = difference(record, &accepted.record);
-            if accepted.offline.is_none() {
-                accepted.offline = change.accepted.take().and_then(|own| own.offline);
-            }
-            change.accepted = Some(accepted);
-        }
-        let below = change.below().cloned().unwrap_or_else(|| record.clone());
-        change.draft = shown != below;
-        change.changed = difference(record, &shown);
-        change.dirty = change.draft || change.accepted.is_some();
-        for field in twin.fields {
-            if !change.fields.contains(&field) {
-                change.fields.push(field);
-            }
-        }
-        if let Some(slot) = self.table.record_mut(uid) {
-            *slot = shown;
-        }
     }
 
     /// The removal of a record that was brought back meanwhile is done: the record is new to the server now.

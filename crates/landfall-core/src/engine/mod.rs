@@ -12,6 +12,7 @@ mod change;
 mod doubt;
 mod edit;
 mod event;
+mod fail;
 mod gone;
 mod groups;
 mod hold;
@@ -33,6 +34,7 @@ mod state;
 mod step;
 mod sync;
 mod table;
+mod twin;
 
 pub use change::{Failure, Standing, Theirs};
 pub use event::{Action, Event, EventKind, Item};
