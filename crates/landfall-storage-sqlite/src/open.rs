@@ -49,6 +49,7 @@ pub(crate) fn file(path: &Path, config: &SqliteConfig) -> Result<(Connection, Re
             Found::Ours => {
                 look_at_log(path, config)?;
                 let connection = connect(path, config)?;
+                keep_names(path, &connection)?;
                 return Ok((connection, registry::enter(&mut open, path)));
             }
         }
@@ -288,6 +289,18 @@ fn connect(path: &Path, config: &SqliteConfig) -> Result<Connection> {
         prepare(&connection).map_err(error::map)?;
     }
     Ok(connection)
+}
+
+/// Puts the names of the database and of its log on the disk, which an earlier process may have failed to do; SQLite does not
+/// tell when it fails.
+fn keep_names(path: &Path, connection: &Connection) -> Result<()> {
+    if connection.is_readonly("main").map_err(error::map)? {
+        return Ok(());
+    }
+    // The log is made by the first look at the tables.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(error::map)?;
+    let synced = private::sync_dir(path.parent().unwrap_or(Path::new("")));
+    synced.map_err(|source| error::io(source, "the directory cannot be flushed"))
 }
 
 /// The settings that durability rests on.
