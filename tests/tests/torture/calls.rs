@@ -410,20 +410,56 @@ fn a_power_cut_at_any_call_loses_nothing() {
                 assert!(done(&again).starts_with("ready "), "{}", done(&again));
                 works.push((more, calls));
             }
-            images += cuts(storage, &place, &record, &works, &fault);
+            let points = std::cell::OnceCell::new();
+            images += cuts(storage, &place, &record, &works, &fault, &|at, calls| {
+                points.get_or_init(|| chosen(calls, 60)).binary_search(&at).is_ok().then(|| {
+                    let mut cuts = vec![Cut::Flushed, Cut::All, Cut::Names, Cut::Contents];
+                    cuts.extend((0..chosen(20, 4).len()).map(|_| Cut::Some(any(u64::MAX))));
+                    cuts
+                })
+            });
         }
     }
     eprintln!("{images} crash images of recorded system calls, 0 lost, 0 corrupt");
 }
 
-fn cuts(storage: &str, dir: &Path, record: &Path, works: &[(Workload, usize)], fault: &str) -> u64 {
+/// A flush that failed in one process, of whatever, is made up for before the next one acknowledges anything.
+#[test]
+fn a_flush_that_failed_is_made_up_for_by_the_next_process() {
+    let Some(shim) = shim() else { return };
+    for storage in STORAGES {
+        for failing in 1..=14 {
+            let home = tempfile::tempdir().unwrap();
+            let (place, record) = (home.path().join("store"), home.path().join("record"));
+            let fault = format!("sync:{failing}:5:1");
+            let (first, second) = (Workload::new(7, 4), Workload::following(7, 3));
+            let mut command = under(shim, "run", storage, &place);
+            command.env("LANDFALL_RECORD", &record).env("LANDFALL_FAULT", &fault);
+            drop(ended(&mut command, &first.input()));
+            let calls = record_of(&record).len();
+            let again = ended(under(shim, "run", storage, &place).env("LANDFALL_RECORD", &record), &second.input());
+            assert!(done(&again).starts_with("ready "), "{storage}, {fault}: {}", done(&again));
+            let works = [(first, 0), (second, calls)];
+            cuts(storage, &place, &record, &works, &fault, &|at, calls| (at + 1 == calls).then(|| vec![Cut::Flushed]));
+        }
+    }
+}
+
+/// Looks at the images that the power leaves when it fails in these ways after these calls.
+fn cuts(
+    storage: &str,
+    dir: &Path,
+    record: &Path,
+    works: &[(Workload, usize)],
+    fault: &str,
+    ways: &dyn Fn(usize, usize) -> Option<Vec<Cut>>,
+) -> u64 {
     let calls = record_of(record);
     let dir = dir.to_str().unwrap();
     let mut disk = Disk::default();
     let mut said = String::new();
     let mut before = String::new();
     let mut images = 0;
-    let quick = chosen(calls.len(), 60);
     for (at, call) in calls.iter().enumerate() {
         if works.get(1).is_some_and(|(_, first)| *first == at) {
             before = std::mem::take(&mut said);
@@ -433,12 +469,7 @@ fn cuts(storage: &str, dir: &Path, record: &Path, works: &[(Workload, usize)], f
         } else {
             disk.perform(call, dir);
         }
-        if quick.binary_search(&at).is_err() {
-            continue;
-        }
-        let mut variants = vec![Cut::Flushed, Cut::All, Cut::Names, Cut::Contents];
-        variants.extend((0..chosen(20, 4).len()).map(|_| Cut::Some(any(u64::MAX))));
-        for cut in variants {
+        for cut in ways(at, calls.len()).unwrap_or_default() {
             let home = tempfile::tempdir().unwrap();
             for (path, bytes) in disk.after(cut) {
                 fs::write(home.path().join(Path::new(&path).file_name().unwrap()), bytes).unwrap();
