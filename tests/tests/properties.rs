@@ -11,9 +11,10 @@
 )]
 
 use landfall::{
-    ChangeKind, DataSource, Entry, Field, Filter, Group, Model, Record, Shown, Sort, Standing, Uid, Value,
+    ChangeKind, DataSource, Entry, Field, Filter, Group, Model, QueryOptions, Record, Schema, Shown, Sort, Standing,
+    Uid, Value,
     storage::{MemoryStorage, Storage},
-    transport::{Fault, MockServer, ReplyStyle},
+    transport::{Fault, MockServer, ReplyStyle, Wrap},
 };
 use landfall_core::Operation;
 use landfall_storage_sqlite::SqliteStorage;
@@ -52,6 +53,8 @@ enum Op {
     Group(bool),
     PageSize(usize),
     Page(usize),
+    /// The rows come from the program this time.
+    SetData,
     Fault(Operation, Trouble),
     /// Somebody else's edit on the server; perhaps the server announces it.
     ServerEdit {
@@ -82,6 +85,8 @@ enum Op {
 #[allow(clippy::struct_excessive_bools, reason = "independent switches")]
 struct Config {
     rows: i64,
+    /// The server gives pages of so many rows, and the total.
+    paged: Option<usize>,
     batch: bool,
     auto_sync: bool,
     listens: bool,
@@ -132,7 +137,8 @@ fn ops() -> impl Strategy<Value = Op> {
         1 => proptest::option::of((any::<bool>(), any::<bool>())).prop_map(Op::Sort),
         1 => any::<bool>().prop_map(Op::Group),
         1 => (1..5_usize).prop_map(Op::PageSize),
-        1 => (1..4_usize).prop_map(Op::Page),
+        2 => (1..4_usize).prop_map(Op::Page),
+        1 => Just(Op::SetData),
         5 => faults(),
         2 => (0..8_usize, 0..4_i64, any::<bool>()).prop_map(|(row, value, push)| Op::ServerEdit { row, value, push }),
         2 => Just(Op::Reopen),
@@ -153,9 +159,20 @@ fn configs() -> impl Strategy<Value = Config> {
     let create = prop_oneof![Just(ReplyStyle::Echo), Just(ReplyStyle::Id)];
     let update = prop_oneof![Just(ReplyStyle::Echo), Just(ReplyStyle::Id), Just(ReplyStyle::Empty)];
     let auto_sync = prop_oneof![3 => Just(false), 1 => Just(true)];
-    (0..5_i64, any::<bool>(), auto_sync, any::<(bool, bool)>(), create, update, prop_oneof![Just(1_usize), Just(6)])
-        .prop_map(|(rows, batch, auto_sync, (listens, unknown), create, update, in_flight)| Config {
+    let paged = prop_oneof![2 => Just(None), 1 => (1..4_usize).prop_map(Some)];
+    let rows = prop_oneof![3 => 0..5_i64, 1 => 5..9_i64];
+    (
+        rows,
+        (paged, any::<bool>()),
+        auto_sync,
+        any::<(bool, bool)>(),
+        create,
+        update,
+        prop_oneof![Just(1_usize), Just(6)],
+    )
+        .prop_map(|(rows, (paged, batch), auto_sync, (listens, unknown), create, update, in_flight)| Config {
             rows,
+            paged,
             batch,
             auto_sync,
             listens,
@@ -187,7 +204,7 @@ struct World {
     server: MockServer,
     storage: Arc<dyn Storage>,
     source: DataSource,
-    /// What the program sees.
+    /// What the program sees, and of a server that pages also what it would see on the other pages.
     shown: Rows,
     /// What `sync` has accepted.
     accepted: Rows,
@@ -203,10 +220,15 @@ struct World {
 fn open(config: &Config, server: &MockServer, storage: &Arc<dyn Storage>) -> DataSource {
     let number = |name: &str| Field::new(name).number();
     let model = ["id", "tag", "a", "b", "remote"].into_iter().fold(Model::new().id("id"), |m, f| m.field(number(f)));
-    let source = DataSource::builder()
-        .transport(server.clone())
+    let mut builder = DataSource::builder().transport(server.clone());
+    let mut schema = Schema::new().with_model(model);
+    if let Some(size) = config.paged {
+        schema = schema.data("rows").total("total");
+        builder = builder.server_paging(true).page_size(size);
+    }
+    let source = builder
+        .schema(schema)
         .storage(Arc::clone(storage), "rows")
-        .model(model)
         .batch(config.batch)
         .auto_sync(config.auto_sync)
         .max_in_flight(config.in_flight)
@@ -225,7 +247,11 @@ async fn pause() {
 impl World {
     async fn new(config: Config, storage: Arc<dyn Storage>) -> Self {
         let row = |n: i64| Record::from([("id", n), ("tag", n), ("a", n % 4), ("b", 0), ("remote", 0)]);
-        let server = MockServer::builder()
+        let mut server = MockServer::builder();
+        if config.paged.is_some() {
+            server = server.paging(true).wrap(Wrap::data("rows").total("total"));
+        }
+        let server = server
             .rows((1..=config.rows).map(row))
             .idempotency(true)
             .reply(ChangeKind::Create, config.create)
@@ -234,6 +260,7 @@ impl World {
         let source = open(&config, &server, &storage);
         source.read().await.unwrap();
         let shown = by_tag(&server.rows());
+        assert_eq!(source.total(), shown.len(), "the whole collection's");
         let accepted = shown.clone();
         let tags = config.rows;
         Self {
@@ -303,6 +330,27 @@ impl World {
         by_tag(items.iter().map(Entry::record))
     }
 
+    /// What is shown, and of a server that pages also what waits for it or what it has.
+    fn wanted(&self) -> Rows {
+        let mut rows = self.client();
+        if self.config.paged.is_none() {
+            return rows;
+        }
+        let pending = self.source.pending();
+        for change in &pending {
+            let tag = whole(&change.record, "tag");
+            if change.kind != ChangeKind::Destroy {
+                rows.entry(tag).or_insert((whole(&change.record, "a"), whole(&change.record, "b")));
+            }
+        }
+        for (tag, row) in by_tag(&self.server.rows()) {
+            if pending.iter().all(|change| whole(&change.record, "tag") != tag) {
+                rows.entry(tag).or_insert(row);
+            }
+        }
+        rows
+    }
+
     /// Ends the data source and waits until nothing of it is left.
     async fn close(&mut self) {
         let spare = DataSource::builder().build().unwrap();
@@ -321,9 +369,9 @@ impl World {
         (self.filter, self.sort, self.group) = (None, None, false);
     }
 
-    /// A query is a read while there is nothing to query.
+    /// A query is a read while there is nothing to query, and where the server pages.
     fn queried_by_read(&self) -> bool {
-        self.source.is_empty() && self.source.destroyed().is_empty()
+        self.config.paged.is_some() || self.source.is_empty() && self.source.destroyed().is_empty()
     }
 
     fn after_query(&mut self, reads: bool, done: bool) {
@@ -385,6 +433,11 @@ impl World {
                 let done = self.source.page(*page).await.is_ok();
                 self.after_query(reads, done);
             }
+            Op::SetData => {
+                // A read without a request.
+                self.source.set_data(self.server.rows()).unwrap().await.unwrap();
+                self.after_query(true, true);
+            }
             Op::Fault(operation, trouble) => {
                 let settles = matches!(trouble, Trouble::Status(400 | 409 | 422) | Trouble::Errors);
                 let leaves_open =
@@ -414,7 +467,8 @@ impl World {
                     }
                 }
             }
-            Op::Killed { after } if self.config.unknown => {
+            // Of a server that pages nobody can tell what was stored of the rows that are not shown.
+            Op::Killed { after } if self.config.unknown && self.config.paged.is_none() => {
                 self.server.set_holding(true);
                 let sync = self.source.sync();
                 for _ in 0..*after {
@@ -438,7 +492,7 @@ impl World {
                 self.source.idle().await.unwrap();
                 if self.withdrawable {
                     // Failed changes are withdrawn: what is shown from now on is what is wanted.
-                    self.shown = self.client();
+                    self.shown = self.wanted();
                     self.accept();
                 } else {
                     self.shown.clone_from(&self.accepted);
@@ -463,7 +517,10 @@ impl World {
                     };
                 }
                 // Kendo does not compute the view again, so a query does.
-                if !self.source.is_empty() {
+                if self.config.paged.is_some() {
+                    let done = self.source.query(self.source.query_state()).await.is_ok();
+                    self.after_query(true, done);
+                } else if !self.source.is_empty() {
                     self.source.query(self.source.query_state()).await.unwrap();
                 }
             }
@@ -507,8 +564,30 @@ impl World {
         self.check();
     }
 
+    /// Where the server pages: what is here is as it should be, and nothing that waits for the server is missing.
+    fn check_page(&self) {
+        let client = self.client();
+        for (tag, row) in &client {
+            assert_eq!(Some(row), self.shown.get(tag), "tag {tag}");
+        }
+        for new in self.source.created() {
+            assert!(self.shown.contains_key(&whole(&new, "tag")), "a new one that is no more");
+        }
+        for change in self.source.pending().iter().filter(|change| change.kind == ChangeKind::Create) {
+            let tag = whole(&change.record, "tag");
+            assert!(client.contains_key(&tag) || !self.shown.contains_key(&tag), "a new one, tag {tag}, is not shown");
+        }
+        let passes = |row: &Entry| self.filter.is_none_or(|least| whole(row, "a") >= least);
+        let rows = self.source.rows();
+        assert!(rows.iter().all(passes), "the filter");
+        assert!(rows.iter().all(|row| client.contains_key(&whole(row, "tag"))), "the view is of the data");
+    }
+
     /// Data and view, computed in the plainest way.
     fn check(&self) {
+        if self.config.paged.is_some() {
+            return self.check_page();
+        }
         assert_eq!(self.client(), self.shown, "data");
         let data = self.source.data();
         let mut rows: Vec<(i64, i64, i64)> = data
@@ -566,16 +645,41 @@ impl World {
         };
         let records =
             |source: &DataSource| -> Vec<Record> { source.data().iter().map(|entry| entry.record().clone()).collect() };
-        assert_eq!(ids(&records(&self.source)), ids(&self.server.rows()), "ids");
-        while self.source.read().await.is_err() {}
-        assert_eq!(records(&self.source), self.server.rows(), "rows after a read");
-        assert!(!self.source.has_changes());
-        self.reopen().await;
-        assert_eq!(records(&self.source), self.server.rows(), "rows after a restart");
+        if let Some(size) = self.config.paged {
+            self.converge_pages(size).await;
+        } else {
+            assert_eq!(ids(&records(&self.source)), ids(&self.server.rows()), "ids");
+            while self.source.read().await.is_err() {}
+            assert_eq!(records(&self.source), self.server.rows(), "rows after a read");
+            assert!(!self.source.has_changes());
+            self.reopen().await;
+            assert_eq!(records(&self.source), self.server.rows(), "rows after a restart");
+        }
         assert!(self.source.pending().is_empty() && !self.source.has_changes());
         let sent = self.server.requests().len();
         self.source.sync().await.unwrap();
         assert_eq!(self.server.requests().len(), sent, "nothing is sent again");
+    }
+}
+
+impl World {
+    /// Page by page, everything the server has is shown, and the total says how much that is.
+    async fn converge_pages(&mut self, size: usize) {
+        let all = self.server.rows();
+        let mut seen = Vec::new();
+        for page in 1..=all.len().div_ceil(size).max(1) {
+            let query = || QueryOptions::new().page(page).page_size(size);
+            while self.source.query(query()).await.is_err() {}
+            assert_eq!(self.source.total(), all.len(), "the total with page {page}");
+            assert!(self.source.len() <= size, "page {page} is no longer than that");
+            seen.extend(self.source.data().iter().map(|entry| entry.record().clone()));
+        }
+        assert_eq!(seen, all, "all pages");
+        assert!(!self.source.has_changes());
+        let last: Vec<Record> = self.source.data().iter().map(|entry| entry.record().clone()).collect();
+        self.reopen().await;
+        let stored: Vec<Record> = self.source.data().iter().map(|entry| entry.record().clone()).collect();
+        assert_eq!(stored, last, "the last page after a restart");
     }
 }
 

@@ -420,11 +420,12 @@ impl<T: Row> Builder<T> {
         }
         let mut options = self.options;
         options.offline_storage = storage.is_some();
-        let transport: Arc<dyn Transport> = if let Some(transport) = self.transport {
-            transport
+        let (transport, inline): (Arc<dyn Transport>, _) = if let Some(transport) = self.transport {
+            (transport, None)
         } else {
             options.inline = true;
-            Arc::new(LocalTransport::new(self.rows))
+            let rows = Arc::new(LocalTransport::new(self.rows));
+            (Arc::<LocalTransport>::clone(&rows), Some(rows))
         };
         options.doubts.honours_keys = self.honours_keys.unwrap_or_else(|| transport.sends_keys());
         options.doubts.looks_up = self.look_up.is_some() || transport.looks_up();
@@ -440,7 +441,8 @@ impl<T: Row> Builder<T> {
             // Known before the first request; nobody waits for it.
             drop(engine.set_online(0, false));
         }
-        let shared = Arc::new(Shared::new(engine, transport, storage, self.offline_on_failure, retries, self.look_up));
+        let shared =
+            Arc::new(Shared::new(engine, (transport, inline), storage, self.offline_on_failure, retries, self.look_up));
         let (sender, inbox) = mpsc::unbounded_channel();
         let task = Driver::new(Arc::clone(&shared), inbox).run();
         drop(handle.spawn(task));

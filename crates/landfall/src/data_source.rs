@@ -576,7 +576,15 @@ impl<T: Row> DataSource<T> {
     #[doc(alias = "pushUpdate")]
     pub fn push_update(&self, rows: impl IntoIterator<Item = T>) -> Result<()> {
         let records = records(rows)?;
-        self.pushed(|engine| engine.push_update(records))
+        let inline = self.shared().inline.clone();
+        self.pushed(|engine| {
+            let known = inline.is_some().then(|| engine.known_of_pushed(&records));
+            let steps = engine.push_update(records)?;
+            if let (Some(inline), Some(known), Some(id)) = (inline, known, engine.id_member()) {
+                inline.follow(&known, &id);
+            }
+            Ok(steps)
+        })
     }
 
     /// Takes out records that the server announces as gone; only their ids matter.

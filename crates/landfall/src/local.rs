@@ -1,10 +1,10 @@
 //! The service of a data source whose rows are given inline (Kendo's `LocalTransport`, R5.53).
 //!
-//! Reads give the rows; writes are answered with what was sent. The given rows follow accepted updates, created rows
-//! never get an id, removed rows come back with the next read (C49).
+//! Reads give the rows; writes are answered with what was sent. The given rows follow accepted and pushed updates, created
+//! rows never get an id, removed rows come back with the next read (C49).
 
 use async_trait::async_trait;
-use landfall_core::{Operation, Record, Reply, Request, Result, Value};
+use landfall_core::{Operation, Path, Record, Reply, Request, Result, Value};
 use landfall_transport::Transport;
 use std::sync::{Mutex, PoisonError};
 
@@ -16,6 +16,19 @@ pub(crate) struct LocalTransport {
 impl LocalTransport {
     pub(crate) fn new(rows: Vec<Record>) -> Self {
         Self { rows: Mutex::new(rows) }
+    }
+
+    /// Takes over what was pushed for rows that are here: member by member, also inside of objects (R0.14, R4.38).
+    pub(crate) fn follow(&self, pushed: &[Record], id_member: &str) {
+        let member = Path::parse(id_member);
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        for pushed in pushed {
+            let Some(id) = member.get(pushed).map(Value::to_text) else { continue };
+            let same = |row: &&mut Record| member.get(row).is_some_and(|other| other.to_text() == id);
+            if let Some(row) = rows.iter_mut().find(same) {
+                merge(row, pushed);
+            }
+        }
     }
 }
 
@@ -41,5 +54,17 @@ impl Transport for LocalTransport {
 
     fn offers(&self, operation: Operation) -> bool {
         operation != Operation::Submit
+    }
+}
+
+fn merge(row: &mut Record, pushed: &Record) {
+    for (name, value) in pushed.iter() {
+        if let (Some(Value::Object(old)), Value::Object(new)) = (row.get(name), value) {
+            let mut merged = old.clone();
+            merge(&mut merged, new);
+            row.set(name, merged);
+        } else {
+            row.set(name, value.clone());
+        }
     }
 }

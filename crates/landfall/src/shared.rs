@@ -2,7 +2,7 @@
 //!
 //! Performs the engine's steps outside every lock. Never awaits: what waits is handed to the driver.
 
-use crate::{events::Handlers, retry::Retries};
+use crate::{events::Handlers, local::LocalTransport, retry::Retries};
 use landfall_core::{
     Engine, Error, ErrorKind, Event, Found, LookUp, Preview, Result, Settled, Step, Steps, StoredState, Then, Ticket,
 };
@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     promises: Mutex<HashMap<Ticket, oneshot::Sender<Result<Settled>>>>,
     tickets: AtomicU64,
     pub(crate) transport: Arc<dyn Transport>,
+    /// The transport, where the rows were given inline.
+    pub(crate) inline: Option<Arc<LocalTransport>>,
     pub(crate) storage: Option<(Arc<dyn Storage>, String)>,
     pub(crate) offline_on_failure: AtomicBool,
     pub(crate) retries: Retries,
@@ -69,7 +71,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         engine: Engine,
-        transport: Arc<dyn Transport>,
+        (transport, inline): (Arc<dyn Transport>, Option<Arc<LocalTransport>>),
         storage: Option<(Arc<dyn Storage>, String)>,
         offline_on_failure: bool,
         retries: Retries,
@@ -81,6 +83,7 @@ impl Shared {
             promises: Mutex::new(HashMap::new()),
             tickets: AtomicU64::new(1),
             transport,
+            inline,
             storage,
             offline_on_failure: AtomicBool::new(offline_on_failure),
             retries,

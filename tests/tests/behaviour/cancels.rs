@@ -2,7 +2,7 @@
 
 use crate::help::{Log, data, ids, kept, model, online, record, sent, serving, stored, three};
 use landfall::{
-    DataSource, Schema,
+    DataSource, Filter, QueryOptions, Schema,
     storage::MemoryStorage,
     transport::{Fault, MockServer, Operation, Wrap},
 };
@@ -172,14 +172,40 @@ async fn the_total_after_cancelling_beside_a_removal_in_doubt_counts_what_is_the
     assert_eq!((source.len(), source.total()), (2, 2));
 }
 
-#[tokio::test]
-async fn r4_65_v10_totals_under_server_paging() {
+/// Three of ten, as the server pages.
+fn paged() -> (MockServer, DataSource) {
     let rows: Vec<String> = (1..=10).map(|id| format!(r#"{{"id":{id}}}"#)).collect();
     let server = serving(&format!("[{}]", rows.join(",")));
     let server = server.paging(true).wrap(Wrap::data("rows").total("total")).build();
     let schema = Schema::new().data("rows").total("total").with_model(model());
-    let builder = DataSource::builder().transport(server).schema(schema).server_paging(true);
-    let source: DataSource = builder.page_size(3).build().unwrap();
+    let builder = DataSource::builder().transport(server.clone()).schema(schema).server_paging(true);
+    (server, builder.page_size(3).build().unwrap())
+}
+
+/// R4.22: the server's total is what cancelling goes back to once nothing is filtered here.
+#[tokio::test]
+async fn c22_a_query_that_failed_took_the_filter_away_and_with_it_the_total() {
+    let (server, source) = paged();
+    source.read().await.unwrap();
+    source.filter(Filter::gt("id", 2)).await.unwrap();
+    assert_eq!((source.total(), source.rows().len()), (1, 1));
+    server.set_down(true);
+    source.query(QueryOptions::new().page(2).page_size(3)).await.unwrap_err();
+    assert_eq!((source.total(), source.rows().len()), (1, 1), "what is shown is as it was");
+    source.cancel_changes().unwrap();
+    assert_eq!((source.total(), source.rows().len()), (10, 3));
+
+    source.filter(Filter::gt("id", 2)).await.unwrap_err();
+    source.cancel_changes().unwrap();
+    assert_eq!((source.total(), source.rows().len()), (1, 1));
+    source.filter(None).await.unwrap_err();
+    source.remove(source.at(0).unwrap()).unwrap();
+    assert_eq!((source.total(), source.rows().len()), (9, 2), "and an edit counts from there");
+}
+
+#[tokio::test]
+async fn r4_65_v10_totals_under_server_paging() {
+    let (_server, source) = paged();
     source.read().await.unwrap();
     assert_eq!((source.total(), source.len()), (10, 3));
     source.add(record("{}")).unwrap();

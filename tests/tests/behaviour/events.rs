@@ -16,7 +16,7 @@ async fn three_changes(source: &DataSource) {
 }
 
 #[tokio::test]
-async fn r5_15_creates_then_updates_then_destroys_then_their_ends_then_one_change() {
+async fn r5_11_r5_14_r5_15_creates_then_updates_then_destroys_then_their_ends_then_one_change() {
     let source = online(&three().build());
     three_changes(&source).await;
     let log = Log::of(&source);

@@ -141,3 +141,44 @@ async fn typed_rows_write_only_what_differs() {
     assert!(source.sync().await.unwrap().is_success());
     assert_eq!(rows(&server), [r#"{"id":1,"name":"a!","more":{"kept":true}}"#]);
 }
+
+/// R2.42: an id that an answer takes away is none; R2.44, Q24: no member named `id` is made up or lost.
+#[tokio::test]
+async fn r2_1_r2_14_r2_15_the_id_and_the_member_of_its_name() {
+    let server =
+        landfall::transport::MockServer::builder().id("Key").rows([record(r#"{"Key":1,"id":"column"}"#)]).build();
+    let source = DataSource::builder().transport(server.clone()).model(Model::new().id("Key")).build().unwrap();
+    source.read().await.unwrap();
+    assert_eq!(data(&source), [r#"{"Key":1,"id":"column"}"#], "another column may be named id");
+    assert_eq!(source.wrap(record(r#"{"n":1}"#)).unwrap().to_json(), r#"{"n":1}"#, "no member is made for a Key");
+    source.set(source.at(0).unwrap(), "id", "edited").unwrap();
+    source.sync().await.unwrap();
+    assert_eq!(rows(&server), [r#"{"Key":1,"id":"edited"}"#]);
+    let named_id = online(&serving(r#"[{"id":null,"n":1}]"#).build());
+    named_id.read().await.unwrap();
+    assert_eq!(data(&named_id), [r#"{"id":null,"n":1}"#], "null stays null");
+    assert_eq!(
+        named_id.wrap(record(r#"{"n":1}"#)).unwrap().to_json(),
+        r#"{"n":1,"id":""}"#,
+        "at the end, with its default"
+    );
+}
+
+#[tokio::test]
+async fn r2_28_r2_30_a_path_is_read_safely_and_an_edit_is_told_of_by_the_data_source() {
+    let source = online(&serving(r#"[{"id":1,"o":{"x":1},"n":null}]"#).build());
+    source.read().await.unwrap();
+    let row = source.at(0).unwrap();
+    let at = |path: &str| landfall_core::Path::parse(path).get(row.record()).map(Value::to_json);
+    assert_eq!((at("o.x"), at("o.y.z"), at("n.x.y")), (Some("1".into()), None, Some("null".into())), "it ends at null");
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let inner = std::sync::Arc::clone(&heard);
+    source.on(landfall::EventKind::Change, move |event| {
+        let ids = event.items.iter().flatten().map(|item| item.record.get("id").unwrap().to_json());
+        let action = event.action.map(|action| action.as_str().to_owned());
+        inner.lock().unwrap().push((action, event.field.as_deref().map(str::to_owned), ids.collect::<String>()));
+    });
+    source.set(&row, "o.x", 2).unwrap();
+    let told = (Some("itemchange".to_owned()), Some("o.x".to_owned()), "1".to_owned());
+    assert_eq!(*heard.lock().unwrap(), [told]);
+}

@@ -230,3 +230,63 @@ async fn r7_68_translated_filters_are_sent_as_kendo_rebuilds_them() {
     let expected = r#"{"filter":{"mine":true,"filters":[{"logic":"or","filters":[{"field":"title","operator":"eq","value":1}]},{"field":"id","operator":"gt","value":0}]}}"#;
     assert_eq!(sent, expected);
 }
+
+/// R7.69, R7.70.
+#[tokio::test]
+async fn r7_66_r7_67_r7_71_what_a_read_asks_the_service_for() {
+    let fields = ["id", "name", "odd"].map(Field::new);
+    let model = fields.into_iter().fold(Model::new().id("id"), Model::field);
+    let asked = |flags: &str| {
+        let options = record(&format!("{{{flags}}}"));
+        let server = numbered(5);
+        let builder = DataSource::builder().kendo(&options).unwrap().transport(server.clone()).model(model.clone());
+        (server, builder.build().unwrap())
+    };
+    let query = || {
+        let filter = Filter::eq("odd", true);
+        let group = Group::desc("odd").aggregate(Aggregate::count("id"));
+        let query = QueryOptions::new().page(2).page_size(2).sort(Sort::desc("id")).filter(filter);
+        query.group(group).aggregate(Aggregate::max("id"))
+    };
+    let all = r#""serverPaging":true,"serverSorting":true,"serverFiltering":true,"serverGrouping":true,"serverAggregates":true"#;
+    let (server, source) = asked(all);
+    drop(source.query(query()).await);
+    let expected = concat!(
+        r#"{"take":2,"skip":2,"page":2,"pageSize":2,"sort":[{"field":"id","dir":"desc"}],"#,
+        r#""filter":{"logic":"and","filters":[{"field":"odd","operator":"eq","value":true}]},"#,
+        r#""group":[{"field":"odd","dir":"desc","aggregates":[{"field":"id","aggregate":"count"}]}],"#,
+        r#""aggregate":[{"field":"id","aggregate":"max"}]}"#,
+    );
+    assert_eq!(server.take_requests().pop().unwrap().data.to_json(), expected, "in this order");
+
+    // A parameter without its flag is not sent, also when it is given by hand; others are, behind.
+    let (server, source) = asked(r#""serverSorting":true"#);
+    source.sort([Sort::asc("id")]).await.unwrap();
+    server.take_requests();
+    source.read_with(record(r#"{"q":1,"take":9,"filter":null,"page":3}"#)).await.unwrap();
+    let sent = server.take_requests().pop().unwrap().data.to_json();
+    assert_eq!(sent, r#"{"sort":[{"field":"id","dir":"asc"}],"q":1}"#);
+
+    // Without any flag nothing is asked for, and pages are cut here: skip = (page - 1) * pageSize.
+    let (server, source) = asked(r#""pageSize":2"#);
+    source.read().await.unwrap();
+    source.page(3).await.unwrap();
+    assert_eq!((ids(&source.rows()), source.query_state().skip), (vec!["5".to_owned()], Some(4)));
+    let sent = server.take_requests();
+    assert_eq!((sent.len(), sent[0].data.to_json()), (1, "{}".to_owned()));
+}
+
+#[tokio::test]
+async fn r7_7_r7_43_the_view_has_the_datas_items_in_an_order_of_its_own() {
+    let source = online(&three().build());
+    source.read().await.unwrap();
+    source.sort([Sort::desc("name")]).await.unwrap();
+    let shown = source.rows();
+    assert_eq!(
+        (ids(&source.data()), ids(&shown)),
+        (vec!["1".into(), "2".into(), "3".into()], vec!["3".into(), "2".into(), "1".into()])
+    );
+    assert_eq!(shown[0].uid(), source.at(2).unwrap().uid());
+    source.set(shown[0].uid(), "name", "a0").unwrap();
+    assert_eq!(ids(&source.rows()), ["2", "3", "1"], "and follows its edits");
+}

@@ -196,6 +196,22 @@ async fn r4_32_v12_set_data_offline_is_stored_at_once_and_keeps_removals() {
     assert_eq!(sent(&server), [r#"destroy {"id":2,"name":"b"}"#]);
 }
 
+/// C19 for rows that the program gives.
+#[tokio::test]
+async fn c38_a_removal_that_no_sync_accepted_gives_way_to_its_row_given_again() {
+    let server = three().build();
+    let source = online(&server);
+    source.read().await.unwrap();
+    for id in [1, 2] {
+        source.remove(source.get(id).unwrap()).unwrap();
+    }
+    source.set_data([record(r#"{"id":2,"name":"b"}"#)]).unwrap().await.unwrap();
+    assert_eq!((ids(&source.data()), ids(&source.destroyed())), (vec!["2".to_owned()], vec!["1".to_owned()]));
+    sent(&server);
+    source.sync().await.unwrap();
+    assert_eq!(sent(&server), [r#"destroy {"id":1,"name":"a"}"#]);
+}
+
 #[tokio::test]
 async fn g4_set_data_goes_underneath_pending_changes() {
     let source = kept(&three().build(), MemoryStorage::new());

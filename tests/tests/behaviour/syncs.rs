@@ -5,7 +5,7 @@ use crate::help::{
     view,
 };
 use landfall::{
-    ChangeKind, DataSource, ErrorKind, EventKind, Field, Filter, Model, Standing,
+    ChangeKind, DataSource, ErrorKind, EventKind, Field, Filter, Model, Record, Standing, Value,
     storage::MemoryStorage,
     transport::{Fault, MockServer, Operation},
 };
@@ -235,6 +235,29 @@ async fn r5_53_c49_rows_given_inline() {
     assert_eq!(source.created().len(), 1);
     source.read().await.unwrap();
     assert_eq!(data(&source), [r#"{"id":1,"name":"A"}"#, r#"{"id":2,"name":"b"}"#]);
+}
+
+/// R0.14: objects are merged.
+#[tokio::test]
+async fn r4_38_c49_rows_given_inline_follow_pushed_updates() {
+    let model = Model::new().id("key").field(Field::new("key").from("Key")).field(Field::new("name").from("Name"));
+    let given = [record(r#"{"Key":1,"Name":"a","o":{"x":1,"y":2}}"#), record(r#"{"Key":2,"Name":"b"}"#)];
+    let source = DataSource::builder().data(given).model(model).strict_fields(false).build().unwrap();
+    source.read().await.unwrap();
+    source.set(source.at(1).unwrap(), "name", "mine").unwrap();
+    let pushed = [
+        record(r#"{"key":"1","name":"A","o":{"y":3}}"#),
+        record(r#"{"key":2,"name":"theirs","more":true}"#),
+        record(r#"{"key":9,"name":"new"}"#),
+    ];
+    source.push_update(pushed).unwrap();
+    assert_eq!(source.at(1).unwrap().get("name"), Some(&Value::from("mine")), "C21: the edit stays on top");
+    source.read().await.unwrap();
+    let rows: Vec<Record> = source.data().iter().map(|row| row.record().clone()).collect();
+    let member = |row: usize, name: &str| rows[row].get(name).map(Value::to_json);
+    assert_eq!(rows.len(), 2, "what was new is not remembered, as with creates");
+    assert_eq!((member(0, "name"), member(0, "o")), (Some(r#""A""#.into()), Some(r#"{"x":1,"y":3}"#.into())));
+    assert_eq!((member(1, "name"), member(1, "more")), (Some(r#""theirs""#.into()), Some("true".into())));
 }
 
 #[tokio::test]

@@ -250,16 +250,19 @@ impl Engine {
         }
     }
 
-    /// Replaces the rows as [`set_data`](Self::set_data) does: pending changes stay on top, removals stay.
+    /// Replaces the rows as [`set_data`](Self::set_data) does: pending changes stay on top, removals stay (C38), but a removal
+    /// that no sync has accepted gives way to a row that is given again.
     pub(crate) fn replace_rows(&mut self, records: Vec<Record>) {
         let drafts_gone: Vec<Removed> =
             self.removed.iter().filter(|gone| gone.change.accepted.is_none()).cloned().collect();
         self.from_store = false;
         self.total = Some(records.len());
+        (self.elsewhere, self.filtered_total) = (0, false);
         let answer = crate::ReadAnswer { rows: records, ..crate::ReadAnswer::default() };
         self.take_fresh(answer);
         for gone in drafts_gone {
-            if self.removed.get(gone.row.uid).is_none() {
+            let given_again = self.id_of(&gone.row.record).is_some_and(|id| self.find_id(&id).is_some());
+            if !given_again && self.removed.get(gone.row.uid).is_none() {
                 self.removed.push(gone);
             }
         }

@@ -225,8 +225,14 @@ impl Engine {
         if !self.options.server_filtering || self.from_store {
             if total.is_some() {
                 self.total = total;
+                self.filtered_total = self.state.filter.is_some();
             } else if default_total {
                 self.total = Some(self.table.len());
+                self.filtered_total = false;
+            } else if self.filtered_total && self.state.filter.is_none() && self.groups.is_none() {
+                // The query that took the filter away has failed: what it counted is no measure any more (C22).
+                self.total = Some(self.table.len() + self.elsewhere);
+                self.filtered_total = false;
             }
         }
     }

@@ -94,6 +94,10 @@ pub struct Engine {
     /// What is shown of them.
     aggregates: Record,
     total: Option<usize>,
+    /// The total counts what passed a filter that was done here.
+    filtered_total: bool,
+    /// How many records the last read told of without showing them: the other pages (with `server_paging`).
+    elsewhere: usize,
     online: bool,
     /// The data came from the storage while offline: operations of the server are done here (C32).
     from_store: bool,
@@ -151,6 +155,8 @@ impl Engine {
             gathered: None,
             aggregates: Record::new(),
             total: options.total,
+            filtered_total: false,
+            elsewhere: 0,
             online: true,
             from_store: false,
             reads: ReadQueue::default(),

@@ -82,6 +82,25 @@ impl Engine {
         Ok(self.pushed(Operation::Update, updated, steps, delta))
     }
 
+    /// Of records about to be pushed as updates, those of items that are known, in the server's names: what rows given
+    /// inline take over, so that the next read has it (C49).
+    pub fn known_of_pushed(&mut self, records: &[Record]) -> Vec<Record> {
+        let known = |record: &&Record| {
+            let id = self.id_of(&self.wrap((*record).clone()));
+            id.is_some_and(|id| self.find_id(&id).is_some())
+        };
+        let known: Vec<Record> = records.iter().filter(known).cloned().collect();
+        match self.options.schema.model() {
+            Some(model) => known.into_iter().map(|record| model.write(record)).collect(),
+            None => known,
+        }
+    }
+
+    /// The member that rows carry their id in, in the server's names.
+    pub fn id_member(&self) -> Option<crate::Text> {
+        self.id_source()
+    }
+
     fn take_pushed(&mut self, uid: Uid, pushed: &Record) {
         let merge = |under: &Record| {
             let mut out = under.clone();

@@ -263,6 +263,8 @@ impl Engine {
         }
         self.from_store = false;
         self.take_fresh(answer);
+        self.elsewhere = self.current_total().saturating_sub(self.table.len());
+        self.filtered_total = false;
         self.stored_after_read(run)
     }
 
@@ -413,6 +415,7 @@ impl Engine {
             }
         }
         self.total = Some(self.groups.as_ref().map_or(self.table.len(), Vec::len));
+        (self.elsewhere, self.filtered_total) = (0, false);
         self.touch();
     }
 
