@@ -204,7 +204,7 @@ async fn c22_a_query_that_failed_took_the_filter_away_and_with_it_the_total() {
 }
 
 #[tokio::test]
-async fn r4_65_v10_totals_under_server_paging() {
+async fn r7_65_v10_totals_under_server_paging() {
     let (_server, source) = paged();
     source.read().await.unwrap();
     assert_eq!((source.total(), source.len()), (10, 3));

@@ -316,7 +316,7 @@ fn batched(server: &MockServer) -> DataSource {
 }
 
 #[tokio::test]
-async fn r5_5_one_request_a_kind_only_when_there_is_something() {
+async fn r5_5_r5_10_one_request_a_kind_only_when_there_is_something() {
     let server = three().build();
     let source = batched(&server);
     source.read().await.unwrap();

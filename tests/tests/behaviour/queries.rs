@@ -290,3 +290,15 @@ async fn r7_7_r7_43_the_view_has_the_datas_items_in_an_order_of_its_own() {
     source.set(shown[0].uid(), "name", "a0").unwrap();
     assert_eq!(ids(&source.rows()), ["2", "3", "1"], "and follows its edits");
 }
+
+#[tokio::test]
+async fn r7_17_r7_18_a_filter_of_ones_own_sees_the_whole_record() {
+    let source = online(&three().build());
+    source.read().await.unwrap();
+    let own = Filter::custom(|record: &Record| record.get("name").and_then(Value::as_str) != Some("b"));
+    source.filter(own.clone().and(Filter::gt("id", 1))).await.unwrap();
+    assert_eq!(ids(&source.rows()), ["3"], "also among others");
+    source.filter(own).await.unwrap();
+    source.set(source.at(0).unwrap(), "name", "b").unwrap();
+    assert_eq!((ids(&source.rows()), source.total()), (vec!["3".to_owned()], 1), "and edits are seen");
+}

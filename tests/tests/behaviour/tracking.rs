@@ -1,7 +1,11 @@
 //! What is changed, what is sent for it and what the server announces (reference 4 and 5.2).
 
 use crate::help::{Log, data, ids, kept, online, record, rows, sent, stored, three, value};
-use landfall::{ChangeKind, DataSource, Filter, Model, Sort, storage::MemoryStorage, transport::ReplyStyle};
+use landfall::{
+    ChangeKind, DataSource, Filter, Model, Sort,
+    storage::MemoryStorage,
+    transport::{Fault, Operation, ReplyStyle},
+};
 
 #[tokio::test]
 async fn r4_1_r4_2_r4_3_lists_of_changes_in_data_order_and_in_the_order_of_removal() {
@@ -141,6 +145,17 @@ async fn r5_17_r5_19_r5_20_r5_22_what_an_answer_settles() {
     source.cancel_changes().unwrap();
     assert_eq!(data(&source), [r#"{"id":1,"name":"A"}"#, r#"{"id":3,"name":"c"}"#, r#"{"name":"x","id":4}"#]);
     assert_eq!(rows(&server).len(), 3);
+}
+
+#[tokio::test]
+async fn r5_32_a_word_in_place_of_a_record_says_that_the_write_was_done() {
+    let server = three().fault(Fault::on(Operation::Update).reply("ok")).build();
+    let source = online(&server);
+    source.read().await.unwrap();
+    source.set(source.get(1).unwrap(), "name", "A").unwrap();
+    assert!(source.sync().await.unwrap().is_success());
+    assert_eq!(data(&source)[0], r#"{"id":1,"name":"A"}"#, "not a member for each letter");
+    assert!(!source.has_changes());
 }
 
 #[tokio::test]
