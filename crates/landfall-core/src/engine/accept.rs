@@ -17,16 +17,19 @@ use std::collections::HashSet;
 
 impl Engine {
     /// The overlay's rows of the table in data order; while offline only those that an acceptance has something to do
-    /// with, so that what is pending already costs a look and no work.
-    pub(super) fn changed_rows(&self, online: bool) -> Vec<Uid> {
-        let concerned = |change: &Change| {
-            let never = change.accepted.is_none() && change.sent.is_none();
-            let turned = change.accepted.as_ref().is_some_and(|accepted| accepted.offline.is_none());
-            online || change.draft || never && change.is_new() || turned || change.is_idle()
+    /// with, so that what is pending already costs nothing.
+    pub(super) fn changed_rows(&mut self, online: bool) -> Vec<Uid> {
+        let concerned = if online {
+            self.overlay.keys().copied().collect()
+        } else {
+            self.overlay.touched(|change| {
+                let never = change.accepted.is_none() && change.sent.is_none();
+                let turned = change.accepted.as_ref().is_some_and(|accepted| accepted.offline.is_none());
+                change.draft || never && change.is_new() || turned || change.is_idle()
+            })
         };
-        let concerned = self.overlay.iter().filter(|(_, change)| concerned(change));
         let mut rows: Vec<(usize, Uid)> =
-            concerned.filter_map(|(uid, _)| self.table.position(*uid).map(|at| (at, *uid))).collect();
+            concerned.into_iter().filter_map(|uid| self.table.position(uid).map(|at| (at, uid))).collect();
         rows.sort_unstable();
         rows.into_iter().map(|(_, uid)| uid).collect()
     }
@@ -67,24 +70,23 @@ impl Engine {
             }
         }
         self.overlay = overlay;
-        let removed = self.removed.take();
-        let mut kept = Gone::default();
-        for (place, mut gone) in removed {
-            let uid = gone.row.uid;
+        let mut removed = std::mem::take(&mut self.removed);
+        for uid in changed_removals(&removed, online) {
+            let Some(gone) = removed.get_mut(uid) else { continue };
             if marks && gone.change.is_stored_as_accepted() {
                 if self.freeze_wanted(uid, &mut gone.change, shared, &mut plan) {
                     plan.frozen.push(uid);
                 }
-                kept.put(place, gone);
                 continue;
             }
-            let before = gone.change.clone();
             if gone.change.is_new() && gone.change.sent.is_none() && mode.accepts(uid) {
                 // Created and removed without the server ever knowing: nothing is left.
                 delta.delete.push(uid.0);
-                plan.dropped.push((place, gone));
+                let place = removed.place(uid);
+                plan.dropped.extend(removed.remove(uid).map(|gone| (place, gone)));
                 continue;
             }
+            let before = gone.change.clone();
             let record = gone.row.record.clone();
             let mut touched =
                 mode.accepts(uid) && self.accept_one(&mut gone.change, ChangeKind::Destroy, &record, online);
@@ -96,9 +98,8 @@ impl Engine {
                 plan.undo.push((uid, before));
                 put.push(uid);
             }
-            kept.put(place, gone);
         }
-        self.removed = kept;
+        self.removed = removed;
         if online {
             let parked = self.parked.take();
             let mut kept = Gone::default();
@@ -303,6 +304,15 @@ impl Engine {
             }
         }
     }
+}
+
+/// The removals in their order; while offline only those that an acceptance has something to do with.
+fn changed_removals(removed: &Gone, online: bool) -> Vec<Uid> {
+    let settled = |change: &Change| {
+        let removal = |accepted: &Accepted| accepted.kind == ChangeKind::Destroy && accepted.offline.is_some();
+        change.is_stored_as_accepted() && change.accepted.as_ref().is_some_and(removal)
+    };
+    removed.iter().filter(|gone| online || !settled(&gone.change)).map(|gone| gone.row.uid).collect()
 }
 
 /// One key for several: depends on each of them and on their order.

@@ -21,6 +21,7 @@ mod kendo;
 mod local;
 mod mark;
 mod options;
+mod overlay;
 mod persist;
 mod policy;
 mod preview;
@@ -51,10 +52,10 @@ pub use step::{Settled, Step, Steps, Then, Ticket};
 pub use table::Uid;
 
 use crate::{Delta, Error, Record, Result, Revision, StoredState, Text, Value, depth, record::Cell};
-use change::Change;
 use gone::Gone;
 use groups::GroupNode;
 use local::Computed;
+use overlay::Overlay;
 use read::ReadQueue;
 use restore::Restored;
 use state::State;
@@ -71,7 +72,7 @@ pub struct Engine {
     env: Environment,
     state: State,
     table: Table,
-    overlay: HashMap<Uid, Change>,
+    overlay: Overlay,
     removed: Gone,
     /// Pending changes of rows that the last read did not contain.
     parked: Gone,
@@ -142,7 +143,7 @@ impl Engine {
         Self {
             state: State::new(&options),
             table: Table::default(),
-            overlay: HashMap::new(),
+            overlay: Overlay::default(),
             removed: Gone::default(),
             parked: Gone::default(),
             appended: Vec::new(),
