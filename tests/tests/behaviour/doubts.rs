@@ -258,3 +258,48 @@ async fn g4_the_newer_of_the_two_is_what_is_kept() {
     assert_eq!((rows(&server), data(&source)), (vec![whole.to_owned()], vec![whole.to_owned()]));
     assert!(!source.has_changes());
 }
+
+/// A data source on a stored update in doubt, as another program finds it.
+async fn doubted() -> (MockServer, MemoryStorage, DataSource) {
+    let server = serving(r#"[{"id":1,"name":"a"}]"#).fault(Fault::on(Operation::Update).times(2).fail(504)).build();
+    let storage = MemoryStorage::new();
+    let source = kept(&server, storage.clone());
+    source.read().await.unwrap();
+    source.set(source.at(0).unwrap(), "name", "A").unwrap();
+    source.sync().await.unwrap();
+    (server, storage, source)
+}
+
+#[tokio::test]
+async fn g6_what_was_withdrawn_behind_a_doubt_does_not_come_back_with_a_restart() {
+    for removes in [true, false] {
+        let (server, storage, source) = doubted().await;
+        let uid = source.at(0).unwrap().uid();
+        if removes {
+            source.remove(uid).unwrap();
+        } else {
+            source.set(uid, "name", "B").unwrap();
+        }
+        source.sync().await.unwrap();
+        if removes {
+            source.cancel_changes().unwrap();
+        } else {
+            source.cancel_changes_of(uid).unwrap();
+        }
+        source.idle().await.unwrap();
+        let row = r#"{"id":1,"name":"A"}"#;
+        assert_eq!(data(&source), [row], "back to what is in doubt");
+        let state = stored(&source).await;
+        assert!(state.contains(r#""name":"A","__state__":"update""#), "{state}");
+        drop(source);
+        crate::help::calm().await;
+        let again = kept(&server, storage);
+        again.restore().await.unwrap();
+        assert_eq!(data(&again), [row]);
+        assert_eq!(again.pending()[0].standing, Standing::InDoubt);
+        sent(&server);
+        assert!(again.sync().await.unwrap().is_success());
+        assert_eq!(sent(&server), [format!("update {row}")], "and nothing else");
+        assert_eq!(rows(&server), [row]);
+    }
+}

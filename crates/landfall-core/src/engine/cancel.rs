@@ -201,10 +201,11 @@ impl Engine {
                 }
                 return if kind == ChangeKind::Destroy { Back::Gone } else { Back::To(record) };
             }
-            if change.sent.is_none() && self.options.offline_storage {
-                match &change.base {
-                    Some(_) => delta.put.extend(self.encode_layers(uid, order, change)),
-                    None => delta.delete.push(uid.0),
+            if self.options.offline_storage {
+                match (&change.sent, &change.base) {
+                    (None, None) => delta.delete.push(uid.0),
+                    // Also behind a request whose outcome is open: a restart must not bring back what was withdrawn.
+                    _ => delta.put.extend(self.encode_layers(uid, order, change)),
                 }
             }
         }
