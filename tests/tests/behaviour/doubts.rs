@@ -303,3 +303,30 @@ async fn g6_what_was_withdrawn_behind_a_doubt_does_not_come_back_with_a_restart(
         assert_eq!(rows(&server), [row]);
     }
 }
+
+#[tokio::test]
+async fn g1_a_value_set_back_behind_a_doubt_is_a_change_also_after_a_read_or_a_push() {
+    for pushed in [false, true] {
+        let fault = Fault::on(Operation::Update).times(2).fail(504).apply(true);
+        let server = serving(r#"[{"id":1,"name":"a","other":1}]"#).fault(fault).build();
+        let source = kept(&server, MemoryStorage::new());
+        source.read().await.unwrap();
+        source.set(source.at(0).unwrap(), "name", "A").unwrap();
+        source.sync().await.unwrap();
+        source.set(source.at(0).unwrap(), "name", "a").unwrap();
+        source.sync().await.unwrap();
+        assert_eq!(source.pending()[0].standing, Standing::InDoubt);
+        server.set_row(1, record(r#"{"other":2}"#));
+        if pushed {
+            source.push_update([record(r#"{"id":1,"name":"A","other":2}"#)]).unwrap();
+        } else {
+            source.read().await.unwrap();
+        }
+        assert_eq!(data(&source), [r#"{"id":1,"name":"a","other":2}"#], "pushed {pushed}");
+        while !source.pending().is_empty() {
+            source.sync().await.unwrap();
+        }
+        let name = |row: &str| record(row).get("name").unwrap().to_json();
+        assert_eq!((name(&data(&source)[0]), name(&rows(&server)[0])), (r#""a""#.into(), r#""a""#.into()));
+    }
+}

@@ -125,7 +125,7 @@ impl Engine {
         let frozen_now = change.sent.as_ref().is_some_and(|sent| !sent.in_doubt && !sent.in_flight);
         let before = accepted.before.clone().unwrap_or_else(|| stored.clone());
         let shown = carry_over(&before, &row.record, &stored);
-        accepted.rebase(&before, &stored, self.new_key());
+        accepted.rebase(&before, None, &stored, self.new_key());
         accepted.before = Some(stored.clone());
         // The server knows it by now, or a create of it is on its way.
         let created = their_change.as_ref().is_none_or(|their| their.base.is_some() || their.sent.is_some());
@@ -222,7 +222,7 @@ impl Engine {
         let their_change = theirs.get(&uid).cloned().flatten();
         let their_record = self.table.get(uid).map(|row| row.record.clone());
         if let (Some(was), Some(their), Some(accepted)) = (&was, &their_record, &mut change.accepted) {
-            accepted.rebase(was, their, self.new_key());
+            accepted.rebase(was, change.sent.as_ref().map(|sent| &sent.record), their, self.new_key());
         }
         let their_base = their_change.and_then(|change| change.base);
         if let Some(base) = their_base.or_else(|| their_record.clone().filter(|_| was.is_some())) {

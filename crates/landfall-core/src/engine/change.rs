@@ -173,11 +173,12 @@ pub(crate) struct Accepted {
 
 impl Accepted {
     /// Puts what was changed since the old base on top of a new one. Another body gets another key.
-    pub(crate) fn rebase(&mut self, was: &Record, base: &Record, key: Text) {
+    /// `sent` is the body of a request before this change whose outcome is open.
+    pub(crate) fn rebase(&mut self, was: &Record, sent: Option<&Record>, base: &Record, key: Text) {
         if let Some(offline) = &mut self.offline {
-            offline.1 = carry_over(was, &offline.1, base);
+            offline.1 = carry_over_both(was, sent, &offline.1, base);
         }
-        let record = carry_over(was, &self.record, base);
+        let record = carry_over_both(was, sent, &self.record, base);
         if record != self.record {
             self.record = record;
             self.key = key;
@@ -282,8 +283,16 @@ pub(crate) fn difference(was: &Record, now: &Record) -> Vec<Text> {
 
 /// Puts the difference between `was` and `now` on top of `target`.
 pub(crate) fn carry_over(was: &Record, now: &Record, target: &Record) -> Record {
+    carry_over_both(was, None, now, target)
+}
+
+/// As [`carry_over`], and what differs from `sent`, a body that the server may have or not: a value that was set back to what
+/// it was before that request is a change, too.
+pub(crate) fn carry_over_both(was: &Record, sent: Option<&Record>, now: &Record, target: &Record) -> Record {
     let mut out = target.clone();
-    for name in difference(was, now) {
+    let mut names = difference(was, now);
+    names.extend(sent.into_iter().flat_map(|sent| difference(sent, now)));
+    for name in names {
         match now.get(&name) {
             Some(value) => {
                 out.set(&name, value.clone());

@@ -3,7 +3,7 @@
 
 use super::{
     Engine, Step, Steps,
-    change::{Change, carry_over},
+    change::{Change, carry_over_both},
     event::{Action, Event, EventKind, Item},
     table::Uid,
 };
@@ -121,9 +121,11 @@ impl Engine {
         let was = change.base.clone().unwrap_or_else(|| now.clone());
         let base = merge(&was);
         if let Some(accepted) = &mut change.accepted {
-            accepted.rebase(&was, &base, key);
+            let sent = change.sent.as_ref().filter(|sent| !sent.is_of(accepted)).map(|sent| &sent.record);
+            accepted.rebase(&was, sent, &base, key);
         }
-        let record = carry_over(&was, &now, &base);
+        let sent = change.sent.as_ref().map(|sent| &sent.record);
+        let record = carry_over_both(&was, sent, &now, &base);
         change.base = Some(base);
         if let Some(slot) = self.table.record_mut(uid) {
             *slot = record;

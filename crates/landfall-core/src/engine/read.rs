@@ -3,7 +3,7 @@
 
 use super::{
     Engine, Step, Steps,
-    change::{Change, Removed, Standing, carry_over, difference},
+    change::{Change, Removed, Standing, carry_over_both, difference},
     event::{Event, EventKind},
     groups::{self, GroupItems, GroupNode},
     restore::Restored,
@@ -584,9 +584,10 @@ impl Engine {
             return shown.clone();
         }
         let was = change.base.clone();
+        let sent = change.sent.as_ref().map(|sent| sent.record.clone());
         let over = |now: &Record, changed: &[Text]| {
             if let Some(was) = &was {
-                carry_over(was, now, fresh)
+                carry_over_both(was, sent.as_ref(), now, fresh)
             } else {
                 // No base is known (imported from Kendo): the fields that were changed win, all if that is not known.
                 let mut out = fresh.clone();

@@ -91,7 +91,7 @@ impl Engine {
         change.base.get_or_insert_with(|| record.clone());
         if let Some(mut accepted) = twin.accepted {
             let below = change.accepted.as_ref().map_or(record, |own| &own.record);
-            accepted.rebase(&was, below, key.clone());
+            accepted.rebase(&was, None, below, key.clone());
             // Another record than the one that the key was made for.
             accepted.key = key;
             accepted.changed = difference(record, &accepted.record);
