@@ -317,7 +317,7 @@ async fn commit_one(
     delta: Delta,
     overrules: bool,
 ) -> Result<u64> {
-    let mut delta = delta;
+    let mut delta = if overrules { delta } else { shared.engine().up_to_date(delta) };
     let mut last = None;
     for _ in 0..TRIES {
         let expected = shared.engine().revision();

@@ -141,7 +141,7 @@ impl Client {
                     Err(error)
                 } else {
                     {
-                        let mut delta = delta;
+                        let mut delta = self.engine.up_to_date(delta);
                         if self.engine.revision() != store.revision {
                             delta = self.engine.stale(Ok(store.clone())).unwrap();
                         }

@@ -16,6 +16,7 @@
 
 mod client;
 mod dice;
+mod pair;
 mod server;
 mod world;
 
@@ -23,12 +24,17 @@ pub use dice::Tape;
 pub use world::Tally;
 
 use dice::Dice;
+use pair::Pair;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::World;
 
 fn play(dice: Dice, talk: bool) -> (Result<Tally, String>, Tape) {
+    played(dice, |dice| World::new(dice, talk).run())
+}
+
+fn played<T>(dice: Dice, run: impl FnOnce(Dice) -> Result<T, String>) -> (Result<T, String>, Tape) {
     let drawn = dice.record();
-    let result = catch_unwind(AssertUnwindSafe(|| World::new(dice, talk).run())).unwrap_or_else(|panic| {
+    let result = catch_unwind(AssertUnwindSafe(|| run(dice))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         Err(text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default())
     });
@@ -52,15 +58,41 @@ pub fn of_tape(tape: &Tape, talk: bool) -> Result<Tally, String> {
     play(Dice::from_tape(tape), talk).0
 }
 
+fn play_pair(dice: Dice, talk: bool) -> (Result<Tally, String>, Tape) {
+    played(dice, |dice| Pair::new(dice, talk).run())
+}
+
+/// Runs the schedule of a seed for two programs on one store.
+///
+/// # Errors
+/// What was found wrong.
+pub fn pair_of_seed(seed: u64, talk: bool) -> Result<Tally, String> {
+    play_pair(Dice::from_seed(seed), talk).0
+}
+
+/// The shortest way found in which a seed's schedule for two programs still fails, told step by step.
+pub fn pair_shrunk(seed: u64) -> Option<String> {
+    let (result, tape) = play_pair(Dice::from_seed(seed), false);
+    result.err()?;
+    let fails = |tape: &Tape| play_pair(Dice::from_tape(tape), false).0.is_err();
+    let short = shrunk_tape(with_end(tape, &fails), &fails);
+    let told = play_pair(Dice::from_tape(&short), true).0.err().unwrap_or_default();
+    Some(format!("{} steps: {told}", short.steps()))
+}
+
 /// The shortest schedule found that still fails, in whatever way, beginning with a seed's.
 pub fn shrunk(seed: u64) -> Option<Tape> {
-    let (result, mut tape) = play(Dice::from_seed(seed), false);
-    if result.is_ok() {
-        return None;
-    }
-    // What fails half way has no end yet.
-    tape.0.push(Vec::new());
-    Some(shrunk_tape(tape, &|tape| of_tape(tape, false).is_err()))
+    let (result, tape) = play(Dice::from_seed(seed), false);
+    result.err()?;
+    let fails = |tape: &Tape| of_tape(tape, false).is_err();
+    Some(shrunk_tape(with_end(tape, &fails), &fails))
+}
+
+/// What fails half way has no end yet.
+fn with_end(tape: Tape, fails: &dyn Fn(&Tape) -> bool) -> Tape {
+    let mut ended = tape.clone();
+    ended.0.push(Vec::new());
+    if fails(&ended) { ended } else { tape }
 }
 
 /// Leaves out steps, many at a time and then one by one, and makes what they draw smaller, as long as it still fails.

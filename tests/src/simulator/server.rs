@@ -18,6 +18,8 @@ pub(crate) struct Server {
     pub(crate) applied: u64,
     /// It remembers no keys.
     pub(crate) keyless: bool,
+    /// Several programs write: one may change what another one removed.
+    pub(crate) shared: bool,
 }
 
 fn key(record: &Record) -> String {
@@ -107,6 +109,9 @@ impl Server {
                 }
                 ChangeKind::Update => {
                     let Some(slot) = self.rows.get_mut(&id) else {
+                        if self.shared && (1..=self.next).contains(&id) {
+                            return Err(Error::from(ErrorKind::Status(404)));
+                        }
                         self.blame(format!("I11: update of {name} with id {id}, which is not there"));
                         return Err(Error::from(ErrorKind::Status(404)));
                     };
@@ -119,7 +124,8 @@ impl Server {
                     if id == 0 {
                         self.blame(format!("I11: removal of {name} before it was created"));
                     }
-                    if self.rows.remove(&id).is_none() {
+                    // A service that is told to remove several does not mind that one of them is gone.
+                    if self.rows.remove(&id).is_none() && !(self.shared && request.batch) {
                         return Err(Error::from(ErrorKind::Status(404)));
                     }
                     out.push(Record::new().into());

@@ -33,6 +33,8 @@ pub struct Tally {
     pub reads: u64,
     /// Commits refused.
     pub full: u64,
+    /// Commits that met another program's.
+    pub met: u64,
     /// A fingerprint of all that happened.
     pub trace: u64,
 }
@@ -49,6 +51,7 @@ impl Tally {
         self.acked += other.acked;
         self.reads += other.reads;
         self.full += other.full;
+        self.met += other.met;
         self.trace ^= other.trace;
     }
 }

@@ -4,7 +4,7 @@ use crate::help::{Log, data, failures, ids, kept, kind, model, record, rows, sen
 use landfall::{
     DataSource, ErrorKind, EventKind, Model, Schema, Sort, Standing, Value,
     storage::{MemoryStorage, QuotaStorage, Storage},
-    transport::Wrap,
+    transport::{Fault, Operation, Wrap},
 };
 
 #[tokio::test]
@@ -48,6 +48,52 @@ async fn g10_two_edits_of_one_record_meet_field_by_field() {
     drop((one, two));
     let third = kept(&server, storage);
     assert!(third.sync().await.unwrap().is_success());
+    let row = server.row(1).unwrap();
+    assert_eq!((row.get("left"), row.get("right")), (Some(&Value::from(true)), Some(&Value::from(true))));
+}
+
+#[tokio::test]
+async fn g10_a_read_does_not_set_back_what_the_other_stored_later() {
+    let server = three().fault(Fault::on(Operation::Update).times(1).fail(500)).build();
+    let storage = MemoryStorage::new();
+    let (one, two) = (kept(&server, storage.clone()), kept(&server, storage.clone()));
+    one.read().await.unwrap();
+    one.set(one.at(0).unwrap(), "name", "one").unwrap();
+    assert!(!one.sync().await.unwrap().is_success());
+    two.online(false).await.unwrap();
+    two.read().await.unwrap();
+    assert_eq!(two.data()[0].get("name"), Some(&"one".into()));
+    two.set(two.at(0).unwrap(), "name", "two").unwrap();
+    two.sync().await.unwrap();
+    // The first one still holds its own edit as pending; the commit of what it reads meets the second one's.
+    one.read().await.unwrap();
+    assert_eq!(one.data()[0].get("name"), Some(&"two".into()));
+    assert!(one.sync().await.unwrap().is_success());
+    assert_eq!(server.row(1).unwrap().get("name"), Some(&"two".into()));
+}
+
+#[tokio::test]
+async fn g10_a_draft_does_not_take_the_others_pending_change_away() {
+    let server = three().build();
+    let storage = MemoryStorage::new();
+    let (one, two) = (kept(&server, storage.clone()), kept(&server, storage.clone()));
+    for (source, field) in [(&one, "left"), (&two, "right")] {
+        source.read().await.unwrap();
+        source.online(false).await.unwrap();
+        source.set(source.at(0).unwrap(), field, true).unwrap();
+    }
+    one.sync().await.unwrap();
+    // A commit that says nothing of the record that the second one has a draft of.
+    two.push_update([record(r#"{"id":3,"name":"pushed"}"#)]).unwrap();
+    two.idle().await.unwrap();
+    let third = kept(&server, storage);
+    third.restore().await.unwrap();
+    let pending = third.pending();
+    assert_eq!(pending.len(), 1);
+    assert_eq!(pending[0].record.get("left"), Some(&Value::from(true)));
+    two.sync().await.unwrap();
+    drop(two);
+    one.online(true).await.unwrap();
     let row = server.row(1).unwrap();
     assert_eq!((row.get("left"), row.get("right")), (Some(&Value::from(true)), Some(&Value::from(true))));
 }

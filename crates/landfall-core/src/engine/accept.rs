@@ -47,7 +47,7 @@ impl Engine {
         let mut overlay = std::mem::take(&mut self.overlay);
         for uid in changed {
             let (Some(row), Some(change)) = (self.table.get(uid), overlay.get_mut(&uid)) else { continue };
-            if marks && change.is_stored_as_accepted() {
+            if marks && change.is_stored_as_accepted() && !change.is_sent_as_loaded() {
                 if self.freeze_wanted(uid, change, shared, &mut plan) {
                     plan.frozen.push(uid);
                 }
@@ -73,7 +73,7 @@ impl Engine {
         let mut removed = std::mem::take(&mut self.removed);
         for uid in changed_removals(&removed, online) {
             let Some(gone) = removed.get_mut(uid) else { continue };
-            if marks && gone.change.is_stored_as_accepted() {
+            if marks && gone.change.is_stored_as_accepted() && !gone.change.is_sent_as_loaded() {
                 if self.freeze_wanted(uid, &mut gone.change, shared, &mut plan) {
                     plan.frozen.push(uid);
                 }
@@ -82,6 +82,7 @@ impl Engine {
             if gone.change.is_new() && gone.change.sent.is_none() && mode.accepts(uid) {
                 // Created and removed without the server ever knowing: nothing is left.
                 delta.delete.push(uid.0);
+                self.dropping.push(gone.clone());
                 let place = removed.place(uid);
                 plan.dropped.extend(removed.remove(uid).map(|gone| (place, gone)));
                 continue;
@@ -237,9 +238,9 @@ impl Engine {
 
     /// Freezes what is about to be sent. Gives whether the stored form changed.
     pub(super) fn freeze(uid: Uid, change: &mut Change, batch: Option<u64>, plan: &mut Plan) -> bool {
-        if let Some(sent) = &change.sent {
+        if let Some(sent) = &mut change.sent {
             plan.send.push((sent.kind, uid));
-            return false;
+            return std::mem::take(&mut sent.loaded);
         }
         let Some(accepted) = &change.accepted else { return false };
         change.sent = Some(Sent {
@@ -249,6 +250,7 @@ impl Engine {
             changed: accepted.changed.clone(),
             in_doubt: false,
             in_flight: false,
+            loaded: false,
             read_since: false,
             batch,
             place: 0,
@@ -265,6 +267,7 @@ impl Engine {
 
     /// The acceptance could not be stored: everything is a draft again, as if `sync` had not been called.
     pub(super) fn undo(&mut self, plan: Plan) -> Vec<Ticket> {
+        self.dropping.clear();
         for (uid, before) in plan.undo {
             match self.change_mut(uid) {
                 Some(change) => {
@@ -297,8 +300,9 @@ impl Engine {
 
     /// What was accepted is in the storage now.
     pub(super) fn is_stored(&mut self, plan: &Plan) {
-        for (uid, _) in &plan.undo {
-            if let Some(accepted) = self.change_mut(*uid).and_then(|change| change.accepted.as_mut()) {
+        let dropped = std::mem::take(&mut self.dropping).into_iter().map(|gone| gone.row.uid);
+        for uid in plan.undo.iter().map(|(uid, _)| *uid).chain(dropped) {
+            if let Some(accepted) = self.change_mut(uid).and_then(|change| change.accepted.as_mut()) {
                 accepted.unstored = false;
                 accepted.before = None;
             }

@@ -4,12 +4,25 @@
 
 use super::{
     Engine,
-    change::{Change, Removed, carry_over},
+    change::{Accepted, Change, Removed, Sent, carry_over},
+    groups,
+    identity::{is_given, is_made_here},
     restore::Restored,
     table::{Row, Uid},
 };
-use crate::{ChangeKind, Record, Result, StoredState};
-use std::collections::HashMap;
+use crate::{ChangeKind, Record, Result, StoredState, Text};
+use std::collections::{HashMap, HashSet};
+
+/// Something changed here, taken out of its place.
+struct Own {
+    /// In the table.
+    present: bool,
+    /// Among the removed.
+    was_removed: bool,
+    at: usize,
+    row: Row,
+    change: Change,
+}
 
 impl Engine {
     /// The commit of these steps found somebody else's revision: loads, merges, commits again. Give the loaded state.
@@ -18,7 +31,7 @@ impl Engine {
     /// The error of the load, to be told to every waiting step through [`committed`](Self::committed).
     pub fn stale(&mut self, state: Result<StoredState>) -> Result<crate::Delta> {
         let state = state?;
-        let restored = self.decode(&state)?;
+        let mut restored = self.decode(&state)?;
         self.revision = state.revision;
         self.loaded = true;
         self.hidden = None;
@@ -29,70 +42,235 @@ impl Engine {
             return Ok(self.snapshot());
         }
         self.avoid(&restored);
-        if self.fresh_rows {
-            self.lay_theirs_on_top(restored);
+        self.as_known_here(&mut restored);
+        self.adopted = true;
+        self.outdated = self.handed.len();
+        // What the other program heard of the service since may be newer than rows that were read: these are asked for again.
+        // Not where the state was put there in Kendo's form, which says nothing about itself.
+        let ours = state.rows.iter().all(|row| is_given(Uid(row.id)));
+        let older = self.fresh_rows && ours && self.reads.may_be_made_again() && self.differ(&restored);
+        if self.fresh_rows && !older {
+            self.lay_over_fresh(restored);
         } else {
+            self.fresh_rows = false;
             self.lay_drafts_over(restored, true);
         }
+        if older {
+            self.reads.make_again();
+        }
+        self.say_again();
         self.touch();
         self.snapshot_needed = false;
         self.meta_dirty = false;
-        Ok(self.snapshot())
+        Ok(self.laid_down())
     }
 
-    /// The rows here were read from the server just now and are newer than the stored ones: they stay, and of the other
-    /// program's state its pending changes go on top of them.
-    fn lay_theirs_on_top(&mut self, mut restored: Restored) {
-        let unknown = |uid: Uid| self.change(uid).is_none();
+    /// Everything, with a note of what is accepted and stored by it.
+    fn laid_down(&mut self) -> crate::Delta {
+        let gone = self.removed.iter().map(|gone| (gone.row.uid, &gone.change));
+        let all = self.overlay.iter().map(|(uid, change)| (*uid, change)).chain(gone);
+        let laid = all.filter_map(|(uid, change)| {
+            let accepted = change.accepted.as_ref().filter(|accepted| accepted.unstored)?;
+            Some((uid, accepted.key.clone()))
+        });
+        self.laid = laid.collect();
+        self.snapshot()
+    }
+
+    /// What is to be committed in place of a delta that was handed out: itself, or everything, where another program's state
+    /// was taken in since.
+    pub fn up_to_date(&mut self, delta: crate::Delta) -> crate::Delta {
+        if self.outdated == 0 {
+            return delta;
+        }
+        self.adopted = true;
+        self.laid_down()
+    }
+
+    /// Whether the rows here say something else of the service's records than a stored state does.
+    fn differ(&self, restored: &Restored) -> bool {
+        let text = |record: &Record| {
+            let id = self.id_of(record).filter(|id| !self.is_default_id(Some(id)))?;
+            Some(id.to_text())
+        };
+        let shown = restored.rows.iter().map(|(row, change)| match change {
+            Some(change) => change.base.as_ref(),
+            None => Some(&row.record),
+        });
+        let gone = restored.removed.iter().map(|gone| gone.change.base.as_ref());
+        let theirs: HashMap<Text, &Record> =
+            shown.chain(gone).flatten().filter_map(|record| Some((text(record)?, record))).collect();
+        let shown = self.table.rows().map(|row| match self.overlay.get(&row.uid) {
+            Some(change) => change.base.as_ref(),
+            None => Some(row.record),
+        });
+        let gone = self.removed.iter().map(|gone| gone.change.base.as_ref());
+        let ours: HashMap<Text, &Record> =
+            shown.chain(gone).flatten().filter_map(|record| Some((text(record)?, record))).collect();
+        let whole = !self.options.server_paging && !self.options.server_filtering;
+        whole && ours.len() != theirs.len()
+            || ours.iter().any(|(id, record)| theirs.get(id).map_or(whole, |other| other != record))
+    }
+
+    /// The rows here were read from the service just now and are newer than the stored ones: they stay. What is stored as
+    /// pending goes on top of them, whoever stored it, as it is the last word on each change; and on top of that what is not
+    /// stored yet.
+    fn lay_over_fresh(&mut self, restored: Restored) {
+        let ours = self.take_ours();
+        let flying = ours.iter().filter_map(|own| Some((own.row.uid, own.change.sent.clone()?)));
+        let flying: Vec<(Uid, Sent)> = flying.filter(|(_, sent)| sent.in_flight).collect();
+        let there: HashSet<Uid> = restored.rows.iter().map(|(row, _)| row.uid).collect();
+        for own in &ours {
+            let (uid, base) = (own.row.uid, own.change.base.clone());
+            match base {
+                Some(base) if own.present => {
+                    if let Some(slot) = self.table.record_mut(uid) {
+                        *slot = base;
+                    }
+                    self.keep_newness(uid);
+                }
+                Some(base) if own.was_removed && there.contains(&uid) => {
+                    self.table.put_back(vec![Row { record: base, ..own.row.clone() }]);
+                    self.total = self.total.map(|total| total + 1);
+                }
+                None if own.present => {
+                    self.forget(uid);
+                    self.total = self.total.map(|total| total.saturating_sub(1));
+                }
+                _ => {}
+            }
+        }
+        self.ids = None;
         let rows = restored.rows.into_iter().enumerate().filter_map(|(at, (row, change))| {
             let change = change.filter(|change| change.accepted.is_some() || change.sent.is_some())?;
-            unknown(row.uid).then_some((Some(at), Removed { row, change: *change }))
+            Some((Some(at), Removed { row, change: *change }))
         });
-        let removed =
-            restored.removed.take().map(|(_, gone)| gone).filter(|gone| unknown(gone.row.uid)).map(|gone| (None, gone));
-        let theirs: Vec<(Option<usize>, Removed)> = rows.chain(removed).collect();
-        if !theirs.is_empty() {
-            self.lay_on_top(theirs, !self.options.server_paging && !self.options.server_filtering);
-            self.rebuild_groups();
+        let mut removed = restored.removed;
+        let gone = removed.take().map(|(_, gone)| (None, gone));
+        let theirs: Vec<(Option<usize>, Removed)> = rows.chain(gone).collect();
+        self.lay_on_top(theirs, !self.options.server_paging && !self.options.server_filtering);
+        self.fly_on(flying);
+        self.lay_ours(ours, true);
+        self.rebuild_groups();
+        self.ids = None;
+    }
+
+    /// Takes out everything that is changed here.
+    fn take_ours(&mut self) -> Vec<Own> {
+        let overlay = std::mem::take(&mut self.overlay);
+        let table = &self.table;
+        let mut ours: Vec<Own> = overlay
+            .iter()
+            .filter_map(|(uid, change)| {
+                let at = table.position(*uid)?;
+                Some(Own { present: true, was_removed: false, at, row: table.at(at)?.to_row(), change: change.clone() })
+            })
+            .collect();
+        ours.sort_by_key(|own| own.at);
+        let own = |(_, gone): (u64, Removed), was_removed| Own {
+            present: false,
+            was_removed,
+            at: usize::MAX,
+            row: gone.row,
+            change: gone.change,
+        };
+        ours.extend(self.removed.take().map(|gone| own(gone, true)));
+        ours.extend(self.parked.take().map(|gone| own(gone, false)));
+        // An item that was made and removed here is one more removal, where another program made something of it.
+        let dropping = self.dropping.clone().into_iter().map(|mut gone| {
+            gone.change.accepted = Some(Accepted::removal(&gone.row.record, self.new_key()));
+            own((0, gone), true)
+        });
+        ours.extend(dropping);
+        ours
+    }
+
+    /// Puts what was changed here on top of what is shown.
+    /// `known`: what is pending here was stored before, as far as it does not say that it was not.
+    fn lay_ours(&mut self, ours: Vec<Own>, known: bool) {
+        for Own { present, at, row, change, .. } in ours {
+            let pending = change.accepted.is_some() || change.sent.is_some();
+            if change.accepted.as_ref().is_some_and(|accepted| accepted.unstored) {
+                self.lay_accepted(present, at, row, change);
+            } else if known && (pending || !change.draft) || !pending && self.known_change(row.uid).is_some() {
+                // What is pending was stored, so what is stored now is newer, or the same; only a draft goes on top.
+                self.lay_draft(present, at, &row, &change);
+            } else {
+                self.lay_one(present, at, row, change, known);
+            }
         }
+    }
+
+    /// Gives the rows of another program's state the identities by which their records are known here: a row that was read
+    /// has another one in every program. An item that was made has one for all, and keeps it unless it is changed here.
+    fn as_known_here(&mut self, restored: &mut Restored) {
+        let text = |record: &Record| {
+            let id = self.id_of(record).filter(|id| !self.is_default_id(Some(id)))?;
+            Some(id.to_text())
+        };
+        let shown = self.table.rows().map(|row| (row.uid, self.overlay.get(&row.uid), row.record));
+        let gone = self.removed.iter().chain(self.parked.iter());
+        let all = shown.chain(gone.map(|gone| (gone.row.uid, Some(&gone.change), &gone.row.record)));
+        let mut ours: HashMap<Text, (Uid, bool)> = HashMap::new();
+        for (uid, change, record) in all {
+            let known = change.map_or(Some(record), |change| change.base.as_ref());
+            if let Some(id) = known.and_then(text) {
+                ours.entry(id).or_insert((uid, change.is_some()));
+            }
+        }
+        let mut names: HashMap<Uid, Uid> = HashMap::new();
+        let aliases = &self.aliases;
+        let mut name = |row: &mut Row, change: Option<&Change>| {
+            let alias = aliases.get(&row.uid).filter(|uid| self.change(**uid).is_some());
+            if let Some(uid) = alias.filter(|_| self.known_change(row.uid).is_none()) {
+                names.insert(row.uid, *uid);
+                row.uid = *uid;
+                return;
+            }
+            let known = change.map_or(Some(&row.record), |change| change.base.as_ref());
+            if let Some((uid, changed)) = known.and_then(text).and_then(|id| ours.remove(&id))
+                && uid != row.uid
+                && (changed || !is_made_here(row.uid) && !self.remade.contains(&row.uid))
+            {
+                names.insert(row.uid, uid);
+                row.uid = uid;
+            }
+        };
+        for (row, change) in &mut restored.rows {
+            name(row, change.as_deref());
+        }
+        if !restored.removed.is_empty() {
+            let removed: Vec<(u64, Removed)> = restored.removed.take().collect();
+            for (place, Removed { mut row, change }) in removed {
+                name(&mut row, Some(&change));
+                restored.removed.put(place, Removed { row, change });
+            }
+        }
+        if let (Some(groups), false) = (&mut restored.groups, names.is_empty()) {
+            groups::rename_all(groups, &names);
+        }
+        self.aliases.extend(names);
+    }
+
+    /// What is known about a row of this identity: nothing, that it is there, or how it is changed.
+    #[expect(clippy::option_option, reason = "not there, there as it was, there and changed")]
+    fn known_change(&self, uid: Uid) -> Option<Option<Change>> {
+        if self.table.get(uid).is_some() {
+            return Some(self.overlay.get(&uid).cloned());
+        }
+        self.gone(uid).map(|gone| Some(gone.change.clone()))
     }
 
     /// Shows a restored state with everything that was changed here on top of it.
-    /// `known`: what is pending here was stored before, as far as it does not say that it was not.
+    /// `known`: as in [`lay_ours`](Self::lay_ours).
     pub(crate) fn lay_drafts_over(&mut self, restored: Restored, known: bool) {
-        let ours: Vec<(bool, usize, Row, Change)> = {
-            let table = &self.table;
-            let mut rows: Vec<(bool, usize, Row, Change)> = self
-                .overlay
-                .iter()
-                .filter_map(|(uid, change)| {
-                    let at = table.position(*uid)?;
-                    Some((true, at, table.at(at)?.to_row(), change.clone()))
-                })
-                .collect();
-            rows.sort_by_key(|(_, at, ..)| *at);
-            let gone = self.removed.take().chain(self.parked.take());
-            rows.extend(gone.map(|(_, gone)| (false, usize::MAX, gone.row, gone.change)));
-            rows
-        };
-        let theirs: HashMap<Uid, Option<Change>> = restored
-            .rows
-            .iter()
-            .map(|(row, change)| (row.uid, change.as_deref().cloned()))
-            .chain(restored.removed.iter().map(|gone| (gone.row.uid, Some(gone.change.clone()))))
-            .collect();
+        let ours = self.take_ours();
+        let flying = ours.iter().filter_map(|own| Some((own.row.uid, own.change.sent.clone()?)));
+        let flying: Vec<(Uid, Sent)> = flying.filter(|(_, sent)| sent.in_flight).collect();
         let total = self.total;
         self.show(restored);
-        for (present, at, row, change) in ours {
-            if change.accepted.as_ref().is_some_and(|accepted| accepted.unstored) {
-                self.lay_accepted(present, at, row, change, &theirs);
-            } else if known && (change.accepted.is_some() || change.sent.is_some() || !change.draft) {
-                // It was stored, so what is stored now is newer, or the same; only a draft goes on top.
-                self.lay_draft(present, at, &row, &change, &theirs);
-            } else {
-                self.lay_one(present, at, row, change, &theirs);
-            }
-        }
+        self.fly_on(flying);
+        self.lay_ours(ours, known);
         if self.options.server_paging {
             self.total = total.or(self.total);
         } else {
@@ -103,23 +281,32 @@ impl Engine {
         self.touch();
     }
 
+    /// Requests under way stay so, unless somebody else has settled what they are about: then nobody waits for their answers.
+    pub(crate) fn fly_on(&mut self, flying: Vec<(Uid, Sent)>) {
+        let storage = self.options.offline_storage;
+        for (uid, sent) in flying {
+            if let Some(change) = self.change_mut(uid)
+                && (!storage || change.sent.as_ref().is_some_and(|other| other.key == sent.key))
+            {
+                change.sent = Some(sent);
+            }
+        }
+    }
+
     /// An acceptance whose commit met another program's: what it changed goes on top of what is stored now.
-    fn lay_accepted(
-        &mut self,
-        present: bool,
-        at: usize,
-        row: Row,
-        mut change: Change,
-        theirs: &HashMap<Uid, Option<Change>>,
-    ) {
+    fn lay_accepted(&mut self, present: bool, at: usize, row: Row, mut change: Change) {
         let uid = row.uid;
         let stored = self
             .table
             .get(uid)
             .map(|row| row.record.clone())
-            .or_else(|| self.removed.get(uid).map(|gone| gone.row.record.clone()));
-        let (Some(their_change), Some(stored)) = (theirs.get(&uid), stored) else {
-            return self.lay_one(present, at, row, change, theirs);
+            .or_else(|| self.gone(uid).map(|gone| gone.row.record.clone()));
+        let (Some(their_change), Some(stored)) = (self.known_change(uid), stored) else {
+            let never = change.accepted.as_ref().is_some_and(|accepted| accepted.kind == ChangeKind::Destroy);
+            if never && change.base.is_none() {
+                return;
+            }
+            return self.lay_one(present, at, row, change, true);
         };
         let Some(accepted) = &mut change.accepted else { return };
         let frozen_now = change.sent.as_ref().is_some_and(|sent| !sent.in_doubt && !sent.in_flight);
@@ -129,17 +316,28 @@ impl Engine {
         accepted.before = Some(stored.clone());
         // The server knows it by now, or a create of it is on its way.
         let created = their_change.as_ref().is_none_or(|their| their.base.is_some() || their.sent.is_some());
-        if created && accepted.kind == ChangeKind::Create {
-            accepted.kind = ChangeKind::Update;
-        }
-        change.base = match their_change {
+        accepted.kind = match accepted.kind {
+            ChangeKind::Create if created => ChangeKind::Update,
+            // The try that it was to follow was given up.
+            ChangeKind::Update if !created => ChangeKind::Create,
+            ChangeKind::Destroy if !created => {
+                self.forget(uid);
+                self.removed.remove(uid);
+                return;
+            }
+            kind => kind,
+        };
+        change.base = match &their_change {
             None => Some(stored),
             Some(their) => their.base.clone(),
         };
         change.added = their_change.as_ref().is_some_and(|their| their.added);
         if let Some(sent) = their_change.as_ref().and_then(|their| their.sent.clone()) {
             change.sent = Some(sent);
-        } else if frozen_now && let Some(sent) = &mut change.sent {
+        } else if !frozen_now {
+            // Settled by the other.
+            change.sent = None;
+        } else if let Some(sent) = &mut change.sent {
             sent.kind = accepted.kind;
             sent.record = accepted.record.clone();
             sent.key = accepted.key.clone();
@@ -148,26 +346,46 @@ impl Engine {
     }
 
     /// A draft on top of what another program stored; nothing of it when that is all there is.
-    fn lay_draft(
-        &mut self,
-        present: bool,
-        at: usize,
-        row: &Row,
-        change: &Change,
-        theirs: &HashMap<Uid, Option<Change>>,
-    ) {
-        let (true, Some(their_change)) = (change.draft, theirs.get(&row.uid)) else { return };
-        let stored = self.table.get(row.uid).map(|row| row.record.clone());
+    fn lay_draft(&mut self, present: bool, at: usize, row: &Row, change: &Change) {
+        if !change.draft {
+            return;
+        }
+        let Some(their_change) = self.known_change(row.uid) else {
+            if present {
+                self.lay_lone_draft(at, row, change);
+            }
+            return;
+        };
+        let shown = self.table.get(row.uid).map(|row| row.record.clone());
+        let stored = shown.or_else(|| self.gone(row.uid).map(|gone| gone.row.record.clone()));
         let record = match (change.below(), &stored) {
             (Some(below), Some(stored)) => carry_over(below, &row.record, stored),
             _ => row.record.clone(),
         };
-        let mut next = their_change.clone().unwrap_or_else(|| Change { base: stored, ..Change::default() });
+        let mut next = their_change.unwrap_or_else(|| Change { base: stored, ..Change::default() });
         next.draft = true;
         next.dirty |= change.dirty;
         next.fields.clone_from(&change.fields);
         next.changed.clone_from(&change.changed);
         self.put_over(present, at, Row { record, ..row.clone() }, next);
+    }
+
+    /// A draft of a record that another program removed: one of a record that the service never had makes it anew; of
+    /// another one, nothing is stored until it is accepted, and then it is a conflict.
+    fn lay_lone_draft(&mut self, at: usize, row: &Row, change: &Change) {
+        let added = change.base.is_none();
+        let change = Change {
+            base: change.base.clone(),
+            draft: true,
+            added,
+            unlisted: !added,
+            dirty: change.dirty,
+            fields: change.fields.clone(),
+            changed: change.changed.clone(),
+            ..Change::default()
+        };
+        self.insert_row(at, row.uid, row.record.clone());
+        self.overlay.insert(row.uid, change);
     }
 
     /// Puts a row of ours in place of theirs of the same identity.
@@ -189,23 +407,29 @@ impl Engine {
         self.overlay.insert(uid, change);
     }
 
-    fn lay_one(
-        &mut self,
-        present: bool,
-        at: usize,
-        row: Row,
-        mut change: Change,
-        theirs: &HashMap<Uid, Option<Change>>,
-    ) {
-        let known = if theirs.contains_key(&row.uid) {
+    fn lay_one(&mut self, present: bool, at: usize, row: Row, mut change: Change, stored: bool) {
+        let known = if self.known_change(row.uid).is_some() {
             Some(row.uid)
         } else {
             change.base.as_ref().and_then(|base| self.id_of(base)).and_then(|id| self.find_id(&id))
         };
         let Some(uid) = known else {
             // Theirs does not have it: a record of ours, or one that is gone there.
-            if !present {
+            if stored
+                && change.sent.take().is_some()
+                && change.base.is_none()
+                && let Some(accepted) = &mut change.accepted
+            {
+                // What was sent of it is settled: it is made anew.
+                accepted.kind = ChangeKind::Create;
+                change.added = true;
+            }
+            if !present && (change.accepted.is_some() || !stored) {
                 self.removed.push(Removed { row, change });
+            } else if !present {
+                // Gone is what was wanted.
+            } else if change.accepted.is_none() && change.sent.is_none() && change.base.is_some() && stored {
+                self.lay_lone_draft(at, &row, &change);
             } else if change.base.is_none() || change.looks_new {
                 self.insert_row(at, row.uid, row.record);
                 self.overlay.insert(row.uid, change);
@@ -219,7 +443,7 @@ impl Engine {
             Some(was) => carry_over(was, now, their),
             None => now.clone(),
         };
-        let their_change = theirs.get(&uid).cloned().flatten();
+        let their_change = self.known_change(uid).flatten();
         let their_record = self.table.get(uid).map(|row| row.record.clone());
         if let (Some(was), Some(their), Some(accepted)) = (&was, &their_record, &mut change.accepted) {
             accepted.rebase(was, change.sent.as_ref().map(|sent| &sent.record), their, self.new_key());

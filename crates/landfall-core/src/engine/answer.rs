@@ -4,8 +4,10 @@
 
 use super::{
     Engine, Step, Steps,
-    change::{Change, Standing, carry_over, difference},
+    change::{Change, Removed, Standing, carry_over, difference},
     event::{Event, EventKind},
+    heard::Said,
+    identity::is_made_here,
     report::{ChangeOutcome, SyncProgress},
     step::{Cont, Then},
     sync::{KINDS, Slot, SlotState},
@@ -288,15 +290,35 @@ impl Engine {
         let outcome = ChangeOutcome { uid, kind: sent.kind, record: record.clone(), result: Ok(()) };
         let storage = self.options.offline_storage;
         self.acknowledged_while_reading(sent.kind, record);
+        if storage {
+            let id = self.sent_id(&sent);
+            self.unstored.note(uid, id, &sent.key, Said::Done(record.clone()));
+        }
         if sent.kind == ChangeKind::Destroy {
-            self.removed.remove(uid);
-            self.parked.remove(uid);
+            if let Some(Removed { row, change }) = self.removed.remove(uid)
+                && change.accepted.as_ref().is_some_and(|accepted| accepted.kind != ChangeKind::Destroy)
+            {
+                // It was brought back and removed again: another program may have made it anew.
+                self.dropping.push(Removed { row, change: Change { added: true, ..Change::default() } });
+            }
+            if let Some(Removed { row, change }) = self.parked.remove(uid)
+                && change.accepted.as_ref().is_some_and(|accepted| accepted.kind != ChangeKind::Destroy)
+            {
+                // A read does not show what was brought back since: it is shown again.
+                let end = self.groups.as_ref().map_or(self.table.len(), Vec::len);
+                self.insert_row(end, uid, row.record);
+                self.overlay.insert(uid, change);
+                self.total = self.total.map(|total| total + 1);
+            }
             if self.table.get(uid).is_some() {
                 self.revived(uid, delta);
             } else {
                 delta.delete.push(uid.0);
             }
             return Some(outcome);
+        }
+        if sent.kind == ChangeKind::Create && storage && !is_made_here(uid) {
+            self.remade.insert(uid);
         }
         if sent.kind == ChangeKind::Create && !storage {
             self.appended.push(uid);

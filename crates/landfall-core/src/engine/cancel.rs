@@ -5,6 +5,7 @@ use super::{
     change::{Accepted, Change, Removed},
     event::{Action, Event, EventKind},
     groups::{self, GroupNode},
+    identity::Identities,
     table::{Row, RowRef, Uid},
 };
 use crate::{ChangeKind, Delta, Record, Result};
@@ -110,8 +111,8 @@ impl Engine {
     /// What a sync has stored is what cancelling goes back to, and as read from there: numbers and dates that a row lacks are
     /// null (R6.20).
     fn refill_all(&mut self) {
-        let Some(model) = self.options.schema.model().filter(|_| self.refill > 0) else { return };
-        let stored = |row: &RowRef<'_>| row.uid.0 < self.refill;
+        let Some(model) = self.options.schema.model().filter(|_| self.refill != Identities::default()) else { return };
+        let stored = |row: &RowRef<'_>| self.refill.are_after(row.uid);
         let lacking = |row: RowRef<'_>| model.filled(row.record).map(|record| (row.uid, record));
         let filled: Vec<(Uid, Record)> = self.table.rows().filter(stored).filter_map(lacking).collect();
         for (uid, record) in filled {
@@ -151,7 +152,7 @@ impl Engine {
         let order = self.order_of(uid);
         let steps = match self.back(uid, order, &mut change, &mut delta) {
             Back::To(record) => {
-                let stored = uid.0 < self.refill;
+                let stored = self.refill.are_after(uid);
                 let filled = self.options.schema.model().filter(|_| stored).and_then(|model| model.filled(&record));
                 self.snapshot_needed |= filled.is_some();
                 if let Some(slot) = self.table.record_mut(uid) {

@@ -130,6 +130,9 @@ pub(crate) struct Sent {
     pub(crate) in_doubt: bool,
     /// A request with this body is under way now.
     pub(crate) in_flight: bool,
+    /// It was read from the storage: another program may have thought better of it since, so that it is stored once more
+    /// before it is sent.
+    pub(crate) loaded: bool,
     /// Fresh rows came meanwhile: they may hold the record that this body creates.
     pub(crate) read_since: bool,
     /// Several frozen bodies that travelled in one batch share this number and travel together again.
@@ -172,6 +175,22 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
+    /// A removal that is not stored yet.
+    pub(crate) fn removal(record: &Record, key: Text) -> Self {
+        Self {
+            kind: ChangeKind::Destroy,
+            record: record.clone(),
+            key,
+            changed: Vec::new(),
+            offline: None,
+            standing: Standing::Queued,
+            attempts: 0,
+            failure: None,
+            unstored: true,
+            before: Some(record.clone()),
+        }
+    }
+
     /// Puts what was changed since the old base on top of a new one. Another body gets another key.
     /// `sent` is the body of a request before this change whose outcome is open.
     pub(crate) fn rebase(&mut self, was: &Record, sent: Option<&Record>, base: &Record, key: Text) {
@@ -200,6 +219,9 @@ pub(crate) struct Change {
     pub(crate) added: bool,
     /// The record came from the server looking new (its id is the default id, R2.18).
     pub(crate) looks_new: bool,
+    /// Another program's removal of the record is done, and here is a draft of it: nothing is stored of it until it is
+    /// accepted.
+    pub(crate) unlisted: bool,
     /// Kendo's `dirty` and `dirtyFields`: edits since the last load.
     pub(crate) dirty: bool,
     pub(crate) fields: Vec<Text>,
@@ -227,6 +249,10 @@ impl Change {
     /// Whether the storage holds all there is to say: an accepted change, and no draft on top of it.
     pub(crate) fn is_stored_as_accepted(&self) -> bool {
         !self.draft && self.accepted.as_ref().is_some_and(|accepted| !accepted.unstored)
+    }
+
+    pub(crate) fn is_sent_as_loaded(&self) -> bool {
+        self.sent.as_ref().is_some_and(|sent| sent.loaded)
     }
 
     /// Whether anything is left to remember.

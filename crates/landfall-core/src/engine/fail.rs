@@ -6,6 +6,7 @@ use super::{
     Engine, Step, Steps,
     change::{Accepted, Sent, Standing, Theirs},
     event::{Event, EventKind},
+    heard::Said,
     policy::{Try, Verdict},
     report::ChangeOutcome,
     table::Uid,
@@ -92,6 +93,11 @@ impl Engine {
         if of_queue.holds() {
             // A try that met a hold burns nothing.
             sent.attempts = sent.attempts.saturating_sub(1);
+        }
+        // What the service did not look at stays frozen where another program may be sending it as well.
+        if storage && matches!(verdict, Verdict::Quarantine | Verdict::Conflict) {
+            let id = self.sent_id(&sent);
+            self.unstored.note(uid, id, &sent.key, Said::Failed(error.clone(), verdict, theirs.clone()));
         }
         let mut failure = self.failure(error, verdict, sent.attempts, &sent);
         if verdict == Verdict::Conflict {

@@ -4,6 +4,7 @@
 
 use super::table::Uid;
 use crate::{Group, Record, Value};
+use std::collections::HashMap;
 
 /// A group of rows or of groups.
 #[derive(Clone, Debug)]
@@ -79,6 +80,20 @@ pub(crate) fn remove(groups: &mut [GroupNode], uid: Uid) -> bool {
         }
     }
     false
+}
+
+/// Gives rows of the tree other identities.
+pub(crate) fn rename_all(groups: &mut [GroupNode], names: &HashMap<Uid, Uid>) {
+    for group in groups {
+        match &mut group.items {
+            GroupItems::Groups(inner) => rename_all(inner, names),
+            GroupItems::Rows(rows) => {
+                for uid in rows {
+                    *uid = names.get(uid).copied().unwrap_or(*uid);
+                }
+            }
+        }
+    }
 }
 
 /// The position of a row in its group.

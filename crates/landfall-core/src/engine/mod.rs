@@ -15,7 +15,9 @@ mod event;
 mod fail;
 mod gone;
 mod groups;
+mod heard;
 mod hold;
+mod identity;
 mod inbox;
 mod kendo;
 mod local;
@@ -52,8 +54,10 @@ pub use step::{Settled, Step, Steps, Then, Ticket};
 pub use table::Uid;
 
 use crate::{Delta, Error, Record, Result, Revision, StoredState, Text, Value, depth, record::Cell};
+use change::Removed;
 use gone::Gone;
 use groups::GroupNode;
+use identity::Identities;
 use local::Computed;
 use overlay::Overlay;
 use read::ReadQueue;
@@ -83,7 +87,7 @@ pub struct Engine {
     stored_order: Option<Vec<Uid>>,
     /// The identities from here on are of rows that no sync has stored yet. Cancelling goes back to what is stored, and there
     /// no declared number or date is absent (R6.20).
-    refill: u64,
+    refill: Identities,
     groups: Option<Vec<GroupNode>>,
     /// The tree that cancelling goes back to.
     pristine_groups: Option<Vec<GroupNode>>,
@@ -116,6 +120,16 @@ pub struct Engine {
     loaded: bool,
     hidden: Option<Restored>,
     revision: Revision,
+    /// Another program's state was taken in by the commit under way.
+    adopted: bool,
+    /// How many of the commits that are not confirmed yet were handed out before that.
+    outdated: usize,
+    /// What is accepted and stored by the commit that takes it in, with the keys.
+    laid: Vec<(Uid, Text)>,
+    /// The identities by which other programs know rows that are known here by others.
+    aliases: HashMap<Uid, Uid>,
+    /// Items that were made and removed before the service knew of them: the commit that forgets them is under way.
+    dropping: Vec<Removed>,
     snapshot_needed: bool,
     /// What the stored meta document says about rows that are sent, as of the last commit handed out.
     mark: Option<mark::Mark>,
@@ -124,22 +138,24 @@ pub struct Engine {
     meta_dirty: bool,
     /// How many commits were handed out, to notice those that happened since a load.
     commits: u64,
-    /// The commits that are not confirmed yet, in order: whether each replaces everything.
-    handed: std::collections::VecDeque<bool>,
+    /// The commits that are not confirmed yet, in order: number, and whether each replaces everything.
+    handed: std::collections::VecDeque<(u64, bool)>,
+    unstored: heard::Unstored,
     /// Somebody listens: events carry items.
     watch: bool,
     pushing: bool,
     /// Items by id, built when first asked for.
     ids: Option<HashMap<Text, Uid>>,
-    next_uid: u64,
+    identities: Identities,
+    /// Rows that were read, removed, brought back and made anew on the service: as items that were made here.
+    remade: std::collections::HashSet<Uid>,
     number: u64,
 }
 
 impl Engine {
     /// Makes an engine. Reads nothing and fires nothing (R1.1).
     pub fn new(options: Options, env: Environment) -> Self {
-        // Identities of two programs on one storage must not meet: 21 random bits before a counter of 32.
-        let next_uid = ((env.random() & 0x1F_FFFF) | 1) << 32;
+        let identities = Identities::new(env.random());
         Self {
             state: State::new(&options),
             table: Table::default(),
@@ -148,7 +164,7 @@ impl Engine {
             parked: Gone::default(),
             appended: Vec::new(),
             stored_order: None,
-            refill: 0,
+            refill: Identities::default(),
             groups: None,
             pristine_groups: None,
             computed: None,
@@ -171,16 +187,23 @@ impl Engine {
             loaded: false,
             hidden: None,
             revision: 0,
+            adopted: false,
+            outdated: 0,
+            laid: Vec::new(),
+            aliases: HashMap::new(),
+            dropping: Vec::new(),
             snapshot_needed: false,
             mark: None,
             fresh_rows: false,
             meta_dirty: false,
             commits: 0,
             handed: std::collections::VecDeque::new(),
+            unstored: heard::Unstored::default(),
             watch: false,
             pushing: false,
             ids: None,
-            next_uid,
+            identities,
+            remade: std::collections::HashSet::new(),
             number: 0,
             options,
             env,
@@ -244,8 +267,25 @@ impl Engine {
     /// Goes on after a commit. A commit that found somebody else's revision is to be told to
     /// [`stale`](Self::stale) instead.
     pub fn committed(&mut self, then: Then, result: Result<Revision>) -> Steps {
-        self.handed.pop_front();
+        let handed = self.handed.pop_front();
+        self.outdated = self.outdated.saturating_sub(1);
         let stored = result.map(|revision| self.revision = revision);
+        if let (Some((number, whole)), Ok(())) = (handed, &stored) {
+            self.unstored.stored(number, whole || self.adopted);
+        }
+        for (uid, key) in std::mem::take(&mut self.laid) {
+            if let Some(accepted) = self.change_mut(uid).and_then(|change| change.accepted.as_mut())
+                && stored.is_ok()
+                && accepted.key == key
+            {
+                accepted.unstored = false;
+                accepted.before = None;
+            }
+        }
+        if std::mem::take(&mut self.adopted) && stored.is_err() {
+            // What was taken in is undone with what was to be stored: the next commit meets it anew.
+            self.revision = self.revision.saturating_sub(1);
+        }
         self.fresh_rows &= stored.is_err();
         match then.0 {
             Cont::ReadDone(run) => self.read_done(run, &stored),
@@ -443,30 +483,25 @@ impl Engine {
         let stored = StoredState::from_kendo(state)?;
         let delta = Delta { clear: true, delete: Vec::new(), put: stored.rows, meta: stored.meta };
         self.mark = None;
-        self.handed.push_back(false);
+        self.commits += 1;
+        self.handed.push_back((self.commits, false));
         Ok(Steps::from([Step::Commit(delta, Then(Cont::Replaced(ticket)))]))
     }
 
     // ---- small things
 
     fn next_uid(&mut self) -> Uid {
-        Uid(self.reserve(1))
+        self.identities.make()
     }
 
     fn reserve(&mut self, count: usize) -> u64 {
-        let first = self.next_uid;
-        self.next_uid += count as u64;
-        first
+        self.identities.reserve(count)
     }
 
-    /// Identities given from now on differ from those that are stored already. Few programs ever meet on the same
-    /// random beginning, but a store that lives long sees many programs.
+    /// Identities given from now on differ from those that are stored already.
     fn avoid(&mut self, restored: &Restored) {
-        let rows = restored.rows.iter().map(|(row, _)| row.uid.0);
-        let gone = restored.removed.iter().map(|gone| gone.row.uid.0);
-        let ours = self.next_uid >> 32;
-        let highest = rows.chain(gone).filter(|uid| uid >> 32 == ours).max();
-        self.next_uid = self.next_uid.max(highest.map_or(0, |uid| uid + 1));
+        let rows = restored.rows.iter().map(|(row, _)| row.uid);
+        self.identities.avoid(rows.chain(restored.removed.iter().map(|gone| gone.row.uid)));
     }
 
     fn next_number(&mut self) -> u64 {

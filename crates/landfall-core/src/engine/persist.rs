@@ -126,6 +126,7 @@ impl Engine {
         let (kind, record) = match (&change.accepted, &change.sent) {
             (Some(accepted), _) => (accepted.kind, &accepted.record),
             (None, Some(sent)) => (sent.kind, &sent.record),
+            (None, None) if change.unlisted => return None,
             (None, None) => return change.base.as_ref().map(|base| self.plain(uid, order, base)),
         };
         let written = self.out(record);
@@ -241,12 +242,11 @@ impl Engine {
         }
         // A commit behind one of everything must not rely on that one: it may fail.
         let renumbered = self.table.take_renumbered();
-        let unsure = (self.meta_dirty || !delta.is_empty()) && self.handed.contains(&true);
+        let unsure = (self.meta_dirty || !delta.is_empty()) && self.handed.iter().any(|(_, whole)| *whole);
         if renumbered || self.snapshot_needed || unsure {
             self.snapshot_needed = false;
             self.meta_dirty = false;
-            self.commits += 1;
-            self.handed.push_back(true);
+            self.hand_out(true);
             return Some(Step::Commit(self.snapshot(), Then(then)));
         }
         if std::mem::take(&mut self.meta_dirty) {
@@ -255,9 +255,14 @@ impl Engine {
         if delta.is_empty() {
             return None;
         }
-        self.commits += 1;
-        self.handed.push_back(false);
+        self.hand_out(false);
         Some(Step::Commit(delta, Then(then)))
+    }
+
+    fn hand_out(&mut self, whole: bool) {
+        self.commits += 1;
+        self.handed.push_back((self.commits, whole));
+        self.unstored.handed(self.commits);
     }
 
     fn failure_out(&self, failure: &Failure) -> Value {

@@ -6,6 +6,7 @@ use super::{
     change::{Change, Removed, Standing, carry_over_both, difference},
     event::{Event, EventKind},
     groups::{self, GroupItems, GroupNode},
+    identity::{Identities, is_made_here},
     restore::Restored,
     step::{Cont, Settled, Then, Ticket},
     table::{Row, RowRef, Uid},
@@ -16,7 +17,7 @@ use crate::{
     json::{Hint, Progress},
     record::Cell,
 };
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 /// Order keys of changes whose rows are not shown start here.
 const PARKED: u64 = 1 << 52;
@@ -65,9 +66,27 @@ pub(crate) struct ReadQueue {
     progress: Arc<Progress>,
     /// What was acknowledged since the read was sent: its answer may not know of it yet.
     since: Vec<(ChangeKind, Record)>,
+    /// The rows of the read under way are being stored.
+    storing: bool,
+    /// They are older than what another program stored meanwhile, so that the read is made again; and how often it was.
+    older: bool,
+    again: u32,
 }
 
+/// How often a read is made again because another program stored something meanwhile.
+const AGAIN: u32 = 3;
+
 impl ReadQueue {
+    /// Whether rows that were just read may be dropped for what another program stored, because they are read again.
+    pub(super) fn may_be_made_again(&self) -> bool {
+        self.storing && self.again < AGAIN
+    }
+
+    pub(super) fn make_again(&mut self) {
+        self.again += 1;
+        self.older = true;
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.running.is_none() && self.waiting.is_none()
     }
@@ -92,6 +111,7 @@ impl Engine {
     fn start_read(&mut self, run: ReadRun) -> Steps {
         let number = self.next_number();
         self.reads.running = Some(number);
+        self.reads.again = 0;
         let mut event = Event::new(EventKind::RequestStart).operation(Operation::Read);
         event.request = Some(number);
         Steps::from([Step::EmitThen(event, Then(Cont::ReadStarted(run)))])
@@ -303,12 +323,19 @@ impl Engine {
     fn stored_after_read(&mut self, run: ReadRun) -> Steps {
         self.snapshot_needed = self.options.offline_storage;
         match self.commit(crate::Delta::default(), Cont::Nothing) {
-            Some(Step::Commit(delta, _)) => Steps::from([Step::Commit(delta, Then(Cont::ReadDone(run)))]),
+            Some(Step::Commit(delta, _)) => {
+                self.reads.storing = self.fresh_rows;
+                Steps::from([Step::Commit(delta, Then(Cont::ReadDone(run)))])
+            }
             _ => self.read_done(run, &Ok(())),
         }
     }
 
     pub(crate) fn read_done(&mut self, run: ReadRun, stored: &Result<()>) -> Steps {
+        self.reads.storing = false;
+        if std::mem::take(&mut self.reads.older) && stored.is_ok() && self.online {
+            return Steps::from([Step::Run(Then(Cont::ReadSend(run)))]);
+        }
         self.touch();
         if !self.options.server_aggregates {
             self.settle_view();
@@ -405,15 +432,11 @@ impl Engine {
             rows.push(row);
         }
         self.table.restore(rows);
-        self.refill = 0;
+        self.refill = Identities::default();
         self.note_order();
         self.rebuild_groups();
         self.pristine_groups.clone_from(&self.groups);
-        for (uid, sent) in flying {
-            if let Some(change) = self.change_mut(uid) {
-                change.sent = Some(sent);
-            }
-        }
+        self.fly_on(flying);
         self.total = Some(self.groups.as_ref().map_or(self.table.len(), Vec::len));
         (self.elsewhere, self.filtered_total) = (0, false);
         self.touch();
@@ -438,7 +461,12 @@ impl Engine {
     // ---- fresh rows under pending changes (G4)
 
     pub(crate) fn take_fresh(&mut self, answer: ReadAnswer) {
+        let mut named = self.named();
         let kept = self.pending();
+        for (_, Removed { row, change }) in &kept {
+            let id = change.base.as_ref().and_then(|base| self.id_of(base));
+            named.extend(id.map(|id| (id.to_text(), row.uid)));
+        }
         self.overlay.clear();
         self.removed.clear();
         self.parked.clear();
@@ -447,23 +475,54 @@ impl Engine {
         let whole = !self.options.server_paging && !self.options.server_filtering;
         let (records, tree) = Self::flatten(answer);
         let first = self.reserve(records.len());
+        let mut uids: Vec<Uid> = Vec::new();
+        if !named.is_empty() {
+            let new = (first..).map(Uid).zip(&records);
+            uids = new
+                .map(|(uid, record)| self.id_of(record).and_then(|id| named.remove(&id.to_text())).unwrap_or(uid))
+                .collect();
+        }
+        let uid_at = |at: usize| uids.get(at).copied().unwrap_or(Uid(first + at as u64));
         let looks_new = self.newness();
-        for (offset, record) in (0_u64..).zip(&records) {
+        for (at, record) in records.iter().enumerate() {
             if looks_new(record) {
                 let change = Change { base: Some(record.clone()), looks_new: true, ..Change::default() };
-                self.overlay.insert(Uid(first + offset), change);
+                self.overlay.insert(uid_at(at), change);
             }
         }
-        self.groups = tree.map(|groups| with_identities(groups, &mut (first..)));
+        self.groups = tree.map(|groups| with_identities(groups, &mut (0..records.len()).map(uid_at)));
         self.pristine_groups.clone_from(&self.groups);
-        self.table.load(records, first);
+        if uids.is_empty() {
+            self.table.load(records, first);
+        } else {
+            self.table.load_as(records, &uids);
+        }
         self.fresh_rows = self.options.offline_storage;
         if !kept.is_empty() {
             self.lay_on_top(kept, whole);
         }
-        self.refill = 0;
+        self.refill = Identities::default();
         self.note_order();
         self.touch();
+    }
+
+    /// Rows that keep their identity over a read, by id: items that were made here, as another program may hold an edit of
+    /// what it knows by this identity only.
+    fn named(&self) -> HashMap<Text, Uid> {
+        if !self.options.offline_storage {
+            return HashMap::new();
+        }
+        let shown = self.table.rows().map(|row| (row.uid, row.record, self.overlay.get(&row.uid)));
+        let hidden = self.hidden.iter().flat_map(|hidden| hidden.rows.iter());
+        let hidden = hidden.map(|(row, change)| (row.uid, &row.record, change.as_deref()));
+        let gone = self.removed.iter().chain(self.parked.iter());
+        let gone = gone.map(|gone| (gone.row.uid, &gone.row.record, Some(&gone.change)));
+        let made = shown.chain(hidden).chain(gone).filter(|(uid, ..)| is_made_here(*uid) || self.remade.contains(uid));
+        made.filter_map(|(uid, record, change)| {
+            let known = change.map_or(Some(record), |change| change.base.as_ref())?;
+            Some((self.id_of(known).filter(|id| !self.is_default_id(Some(id)))?.to_text(), uid))
+        })
+        .collect()
     }
 
     /// The changes that a read must keep: accepted ones with a storage, and whatever is under way. With their positions.
@@ -742,6 +801,13 @@ impl Engine {
 
     /// Gives a row of the table another identity and other values.
     fn rename(&mut self, from: Uid, to: Uid, record: Record) {
+        self.ids = None;
+        if from == to {
+            if let Some(slot) = self.table.record_mut(to) {
+                *slot = record;
+            }
+            return;
+        }
         if let Some((at, _)) = self.table.remove(from) {
             self.table.insert(at, to, record);
         }
@@ -820,14 +886,14 @@ fn rename_in(tree: &mut [GroupNode], from: Uid, to: Uid) {
     }
 }
 
-fn with_identities(groups: Vec<ServerGroup>, ids: &mut impl Iterator<Item = u64>) -> Vec<GroupNode> {
+fn with_identities(groups: Vec<ServerGroup>, ids: &mut impl Iterator<Item = Uid>) -> Vec<GroupNode> {
     groups
         .into_iter()
         .map(|group| GroupNode {
             head: group.head,
             items: match group.items {
                 ServerItems::Groups(inner) => GroupItems::Groups(with_identities(inner, ids)),
-                ServerItems::Rows(rows) => GroupItems::Rows(ids.by_ref().take(rows.len()).map(Uid).collect()),
+                ServerItems::Rows(rows) => GroupItems::Rows(ids.by_ref().take(rows.len()).collect()),
             },
         })
         .collect()

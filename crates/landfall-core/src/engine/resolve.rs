@@ -138,7 +138,7 @@ impl Engine {
     }
 
     /// A row that the server sent looking new looks new again.
-    fn keep_newness(&mut self, uid: Uid) {
+    pub(super) fn keep_newness(&mut self, uid: Uid) {
         let Some(record) = self.table.get(uid).map(|row| row.record.clone()) else { return };
         if self.looks_new(&record) {
             let change = Change { base: Some(record), looks_new: true, ..Change::default() };

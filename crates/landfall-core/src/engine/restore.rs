@@ -243,6 +243,7 @@ impl Engine {
                 changed: texts(entry.get("changed")),
                 in_doubt: true,
                 in_flight: false,
+                loaded: true,
                 read_since: true,
                 batch: entry.get("batch").and_then(Value::as_number).and_then(crate::Number::as_u64),
                 place: count(entry.get("place")),

@@ -12,6 +12,7 @@ use super::{
     table::Uid,
 };
 use crate::{ChangeKind, Delta, Error, ErrorKind, Operation, OutgoingRow, Record, Request, Result, Text};
+use std::collections::HashSet;
 
 impl Engine {
     pub(super) fn parcels(&self, send: &[(ChangeKind, Uid)]) -> Vec<Parcel> {
@@ -77,8 +78,14 @@ impl Engine {
         if run.in_flight >= limit {
             return Steps::new();
         }
-        let Some(parcel) = run.queue.pop_front() else { return self.try_finish() };
+        let Some(mut parcel) = run.queue.pop_front() else { return self.try_finish() };
         let mode = run.mode;
+        let whole = parcel.uids.len();
+        // Another program may have settled some of it since.
+        parcel.uids.retain(|uid| self.change(*uid).is_some_and(|change| change.sent.is_some()));
+        if parcel.uids.is_empty() && whole > 0 {
+            return Steps::from([Step::Run(Then(Cont::SyncNext))]);
+        }
         let parcel = match self.without_doubt(parcel, mode) {
             Ok(parcel) => parcel,
             Err(steps) => return steps,
@@ -220,6 +227,26 @@ impl Engine {
         })
     }
 
+    /// What another program has sent together goes together: rows that are to be sent bring those of their request along.
+    fn complete(&self, send: &mut Vec<(ChangeKind, Uid)>) {
+        let batch = |uid: Uid| self.change(uid).and_then(|change| change.sent.as_ref()?.batch);
+        let batches: HashSet<u64> = send.iter().filter_map(|(_, uid)| batch(*uid)).collect();
+        if batches.is_empty() {
+            return;
+        }
+        let known: HashSet<Uid> = send.iter().map(|(_, uid)| *uid).collect();
+        let gone = self.removed.iter().chain(self.parked.iter()).map(|gone| (gone.row.uid, &gone.change));
+        let all = self.overlay.iter().map(|(uid, change)| (*uid, change)).chain(gone);
+        let more = all.filter_map(|(uid, change)| {
+            let frozen = change.sent.as_ref().filter(|frozen| !frozen.in_flight)?;
+            (frozen.batch.is_some_and(|batch| batches.contains(&batch)) && !known.contains(&uid))
+                .then_some((frozen.kind, uid))
+        });
+        let mut more: Vec<(ChangeKind, Uid)> = more.collect();
+        more.sort_unstable_by_key(|(_, uid)| *uid);
+        send.extend(more);
+    }
+
     pub(crate) fn sync_accepted(&mut self, plan: Plan, stored: Result<()>) -> Steps {
         if let Err(error) = stored {
             let error = error.during("sync");
@@ -266,12 +293,18 @@ impl Engine {
             None => Vec::new(),
         };
         // Another program may have settled some of them meanwhile.
-        let send: Vec<(ChangeKind, Uid)> =
+        let mut send: Vec<(ChangeKind, Uid)> =
             plan.send.iter().filter_map(|(_, uid)| Some((self.change(*uid)?.sent.as_ref()?.kind, *uid))).collect();
+        self.complete(&mut send);
         let queue = self.parcels(&send);
         let id = self.next_number();
         let mut run = self.sync.take().unwrap_or_default();
         run.tickets.extend(plan.tickets);
+        // What another program changed once more goes after this, with what it is now.
+        let again = |(_, uid): &&(ChangeKind, Uid)| {
+            self.change(*uid).is_some_and(|change| change.sent.is_none() && change.accepted.is_some())
+        };
+        run.follow.extend(plan.send.iter().filter(again).map(|(_, uid)| *uid));
         run.marked |= !plan.frozen.is_empty();
         run.progress.total += send.len();
         run.queue.extend(queue);

@@ -323,7 +323,9 @@ impl Engine {
         if !run.is_done() || self.gate {
             return Steps::new();
         }
-        let follow = std::mem::take(&mut run.follow);
+        let mut follow = std::mem::take(&mut run.follow);
+        let mut known = HashSet::new();
+        follow.retain(|uid| known.insert(*uid));
         if self.stopping && !follow.is_empty() {
             self.leave(&follow);
         } else if !follow.is_empty() {
@@ -405,7 +407,7 @@ impl Engine {
     pub(super) fn settle_seen(&mut self) {
         if self.options.offline_storage {
             // Cancelling goes back to the rows as they stand now.
-            self.refill = self.next_uid;
+            self.refill = self.identities;
             self.appended.clear();
         }
         self.note_order();

@@ -117,6 +117,14 @@ impl Table {
         self.loaded = self.records.len() as u64;
     }
 
+    /// Takes records of these identities, in order.
+    pub(crate) fn load_as(&mut self, mut records: Vec<Record>, uids: &[Uid]) {
+        records.shrink_to_fit();
+        let keys = uids.iter().zip(0..).map(|(uid, at)| (*uid, order_at(at))).collect();
+        self.reset(records, Keys::Each(keys));
+        self.rank();
+    }
+
     /// Takes rows that have identities and order keys already; they must be sorted by order.
     pub(crate) fn restore(&mut self, rows: Vec<Row>) {
         let first = rows.first().map_or(0, |row| row.uid.0);

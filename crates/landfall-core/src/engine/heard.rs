@@ -1,0 +1,121 @@
+//! What the service said about changes, as long as it is not known to be stored.
+//!
+//! A commit that meets another program's takes in that one's state, in which these changes are still on their way: what was
+//! heard about them is said again on top of it, or two programs would ask the service in turns for ever. Owns what was
+//! heard; never what it means ([`super::answer`]).
+
+use super::{
+    Engine,
+    change::{Change, Sent, Theirs},
+    policy::Verdict,
+    table::Uid,
+};
+use crate::{Delta, Error, Record, Text};
+
+#[derive(Clone, Debug)]
+pub(super) enum Said {
+    Done(Record),
+    Failed(Error, Verdict, Option<Theirs>),
+}
+
+#[derive(Clone, Debug)]
+struct Heard {
+    uid: Uid,
+    /// The id of the record that was sent, if it had one.
+    id: Option<Text>,
+    /// The key of the request that this is the outcome of.
+    key: Text,
+    said: Said,
+    /// The number of the commit that says so.
+    commit: Option<u64>,
+}
+
+/// What is not known to be stored, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Unstored(Vec<Heard>);
+
+impl Unstored {
+    pub(super) fn note(&mut self, uid: Uid, id: Option<Text>, key: &Text, said: Said) {
+        self.0.push(Heard { uid, id, key: key.clone(), said, commit: None });
+    }
+
+    /// A commit is handed out that holds all of it.
+    pub(super) fn handed(&mut self, number: u64) {
+        for heard in self.0.iter_mut().rev().take_while(|heard| heard.commit.is_none()) {
+            heard.commit = Some(number);
+        }
+    }
+
+    /// The commit was made. `whole`: it holds everything that those before it did.
+    pub(super) fn stored(&mut self, number: u64, whole: bool) {
+        if !self.0.is_empty() {
+            self.0.retain(|heard| heard.commit.is_none_or(|of| if whole { of > number } else { of != number }));
+        }
+    }
+}
+
+impl Engine {
+    /// The row whose change is on its way with this key: of this identity, or of the same record where the row is not known
+    /// here any more.
+    fn sent_as(&self, heard: &Heard) -> Option<Uid> {
+        let waits = |change: &Change| change.sent.as_ref().is_some_and(|sent| sent.key == heard.key && !sent.in_flight);
+        if let Some(change) = self.change(heard.uid) {
+            return waits(change).then_some(heard.uid);
+        }
+        let id = heard.id.as_ref()?;
+        let gone = self.removed.iter().chain(self.parked.iter()).map(|gone| (gone.row.uid, &gone.change));
+        let mut all = self.overlay.iter().map(|(uid, change)| (*uid, change)).chain(gone);
+        let same = |change: &Change| {
+            let sent = change.sent.as_ref().and_then(|sent| self.id_of(&sent.record));
+            sent.is_some_and(|sent| sent.to_text() == *id)
+        };
+        all.find(|(_, change)| waits(change) && same(change)).map(|(uid, _)| uid)
+    }
+
+    /// The id of a record that was sent, if it had one.
+    pub(super) fn sent_id(&self, sent: &Sent) -> Option<Text> {
+        let id = self.id_of(&sent.record).filter(|id| !self.is_default_id(Some(id)))?;
+        Some(id.to_text())
+    }
+
+    /// Says what was heard again on top of a state in which it is not known yet.
+    pub(super) fn say_again(&mut self) {
+        let heard = std::mem::take(&mut self.unstored.0);
+        for one in &heard {
+            let Some(uid) = self.sent_as(one) else { continue };
+            // All of it is stored by the commit that it is said for.
+            let mut delta = Delta::default();
+            match &one.said {
+                Said::Done(record) => drop(self.acknowledge(uid, record, &mut delta)),
+                Said::Failed(error, verdict, theirs) => {
+                    drop(self.fail_as(uid, error, (*verdict, Verdict::Retry), theirs.clone(), &mut delta));
+                }
+            }
+        }
+        self.unstored.0 = heard;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_heard_is_kept_until_it_is_stored() {
+        let mut unstored = Unstored::default();
+        let note =
+            |unstored: &mut Unstored, uid| unstored.note(Uid(uid), None, &"key".into(), Said::Done(Record::new()));
+        let left = |unstored: &Unstored| unstored.0.iter().map(|heard| heard.uid.0).collect::<Vec<_>>();
+        note(&mut unstored, 1);
+        unstored.handed(10);
+        note(&mut unstored, 2);
+        note(&mut unstored, 3);
+        unstored.handed(11);
+        note(&mut unstored, 4);
+        unstored.stored(11, false);
+        assert_eq!(left(&unstored), [1, 4], "commit 10 failed, and 11 says nothing of what it said");
+        unstored.handed(12);
+        unstored.stored(12, true);
+        assert!(left(&unstored).is_empty());
+    }
+}
