@@ -40,6 +40,10 @@ const EXISTS: &str = "exists";
 
 type Place = (String, &'static str);
 
+/// Writes, by their places and numbers there.
+type Covered = Vec<(Place, usize)>;
+
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a schedule")]
 pub(super) struct Pair {
     dice: Dice,
     talk: bool,
@@ -48,7 +52,7 @@ pub(super) struct Pair {
     server: Server,
     writes: BTreeMap<Place, Vec<Write>>,
     /// Syncs under way, by program, with the writes that they cover.
-    covers: Vec<(usize, Ticket, Vec<(Place, usize)>)>,
+    covers: Vec<(usize, Ticket, Covered)>,
     late: Vec<Request>,
     tally: Tally,
     rows: u32,
@@ -83,7 +87,7 @@ impl Pair {
         let mut server = Server::default();
         server.keyless = extra.keyless;
         server.shared = true;
-        for at in 0..1 + dice.below(3) {
+        for at in 0..=dice.below(3) {
             server.plant(&format!("old{at}"));
         }
         let clients = [0, 1].map(|at: u64| Client::new(dice.next() ^ (at << 50), batch, 6, Some(&extra)));
@@ -511,7 +515,8 @@ impl Pair {
                 Some(record) => record.get(field).cloned().unwrap_or_default(),
                 None => continue,
             };
-            if !Self::may_be(writes, &found) && !(*field != EXISTS && self.was_removed_since(key, writes)) {
+            let anew = *field != EXISTS && self.was_removed_since(key, writes);
+            if !anew && !Self::may_be(writes, &found) {
                 return Err(format!("{key}.{field} is {}, written {writes:?}", found.to_json()));
             }
         }
@@ -593,7 +598,8 @@ impl Pair {
             let data = self.clients[who].engine.data();
             let mut ours: Vec<String> = data.iter().map(|item| sorted(&item.record)).collect();
             let mut theirs: Vec<String> = self.server.rows.values().map(sorted).collect();
-            (ours.sort(), theirs.sort());
+            ours.sort();
+            theirs.sort();
             if ours != theirs {
                 return Err(format!("I13: {who}: shows {ours:?}, the service has {theirs:?}"));
             }
