@@ -11,6 +11,7 @@ use super::{
     table::Uid,
 };
 use crate::{Delta, Error, Record, Text};
+use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
 pub(super) enum Said {
@@ -26,31 +27,40 @@ struct Heard {
     /// The key of the request that this is the outcome of.
     key: Text,
     said: Said,
-    /// The number of the commit that says so.
-    commit: Option<u64>,
 }
 
 /// What is not known to be stored, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Unstored(Vec<Heard>);
+pub(super) struct Unstored {
+    /// By the number of the commit that says so.
+    handed: BTreeMap<u64, Vec<Heard>>,
+    /// What the next commit says.
+    waiting: Vec<Heard>,
+}
 
 impl Unstored {
     pub(super) fn note(&mut self, uid: Uid, id: Option<Text>, key: &Text, said: Said) {
-        self.0.push(Heard { uid, id, key: key.clone(), said, commit: None });
+        self.waiting.push(Heard { uid, id, key: key.clone(), said });
     }
 
     /// A commit is handed out that holds all of it.
     pub(super) fn handed(&mut self, number: u64) {
-        for heard in self.0.iter_mut().rev().take_while(|heard| heard.commit.is_none()) {
-            heard.commit = Some(number);
+        if !self.waiting.is_empty() {
+            self.handed.insert(number, std::mem::take(&mut self.waiting));
         }
     }
 
     /// The commit was made. `whole`: it holds everything that those before it did.
     pub(super) fn stored(&mut self, number: u64, whole: bool) {
-        if !self.0.is_empty() {
-            self.0.retain(|heard| heard.commit.is_none_or(|of| if whole { of > number } else { of != number }));
+        if whole {
+            self.handed = self.handed.split_off(&(number + 1));
+        } else {
+            self.handed.remove(&number);
         }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Heard> {
+        self.handed.values().flatten().chain(&self.waiting)
     }
 }
 
@@ -80,8 +90,8 @@ impl Engine {
 
     /// Says what was heard again on top of a state in which it is not known yet.
     pub(super) fn say_again(&mut self) {
-        let heard = std::mem::take(&mut self.unstored.0);
-        for one in &heard {
+        let heard = std::mem::take(&mut self.unstored);
+        for one in heard.all() {
             let Some(uid) = self.sent_as(one) else { continue };
             // All of it is stored by the commit that it is said for.
             let mut delta = Delta::default();
@@ -92,7 +102,7 @@ impl Engine {
                 }
             }
         }
-        self.unstored.0 = heard;
+        self.unstored = heard;
     }
 }
 
@@ -105,7 +115,7 @@ mod tests {
         let mut unstored = Unstored::default();
         let note =
             |unstored: &mut Unstored, uid| unstored.note(Uid(uid), None, &"key".into(), Said::Done(Record::new()));
-        let left = |unstored: &Unstored| unstored.0.iter().map(|heard| heard.uid.0).collect::<Vec<_>>();
+        let left = |unstored: &Unstored| unstored.all().map(|heard| heard.uid.0).collect::<Vec<_>>();
         note(&mut unstored, 1);
         unstored.handed(10);
         note(&mut unstored, 2);

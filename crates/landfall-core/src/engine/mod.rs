@@ -15,6 +15,7 @@ mod event;
 mod fail;
 mod gone;
 mod groups;
+mod handed;
 mod heard;
 mod hold;
 mod identity;
@@ -57,6 +58,7 @@ use crate::{Delta, Error, Record, Result, Revision, StoredState, Text, Value, de
 use change::Removed;
 use gone::Gone;
 use groups::GroupNode;
+use handed::Handed;
 use identity::Identities;
 use local::Computed;
 use overlay::Overlay;
@@ -139,7 +141,7 @@ pub struct Engine {
     /// How many commits were handed out, to notice those that happened since a load.
     commits: u64,
     /// The commits that are not confirmed yet, in order: number, and whether each replaces everything.
-    handed: std::collections::VecDeque<(u64, bool)>,
+    handed: Handed,
     unstored: heard::Unstored,
     /// Somebody listens: events carry items.
     watch: bool,
@@ -197,7 +199,7 @@ impl Engine {
             fresh_rows: false,
             meta_dirty: false,
             commits: 0,
-            handed: std::collections::VecDeque::new(),
+            handed: Handed::default(),
             unstored: heard::Unstored::default(),
             watch: false,
             pushing: false,
@@ -267,7 +269,7 @@ impl Engine {
     /// Goes on after a commit. A commit that found somebody else's revision is to be told to
     /// [`stale`](Self::stale) instead.
     pub fn committed(&mut self, then: Then, result: Result<Revision>) -> Steps {
-        let handed = self.handed.pop_front();
+        let handed = self.handed.pop();
         self.outdated = self.outdated.saturating_sub(1);
         let stored = result.map(|revision| self.revision = revision);
         if let (Some((number, whole)), Ok(())) = (handed, &stored) {
@@ -484,7 +486,7 @@ impl Engine {
         let delta = Delta { clear: true, delete: Vec::new(), put: stored.rows, meta: stored.meta };
         self.mark = None;
         self.commits += 1;
-        self.handed.push_back((self.commits, false));
+        self.handed.push(self.commits, false);
         Ok(Steps::from([Step::Commit(delta, Then(Cont::Replaced(ticket)))]))
     }
 

@@ -242,7 +242,7 @@ impl Engine {
         }
         // A commit behind one of everything must not rely on that one: it may fail.
         let renumbered = self.table.take_renumbered();
-        let unsure = (self.meta_dirty || !delta.is_empty()) && self.handed.iter().any(|(_, whole)| *whole);
+        let unsure = (self.meta_dirty || !delta.is_empty()) && self.handed.holds_whole();
         if renumbered || self.snapshot_needed || unsure {
             self.snapshot_needed = false;
             self.meta_dirty = false;
@@ -261,7 +261,7 @@ impl Engine {
 
     fn hand_out(&mut self, whole: bool) {
         self.commits += 1;
-        self.handed.push_back((self.commits, whole));
+        self.handed.push(self.commits, whole);
         self.unstored.handed(self.commits);
     }
 

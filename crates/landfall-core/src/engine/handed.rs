@@ -1,0 +1,35 @@
+//! Commits that were handed out and are not confirmed yet, in their order.
+//!
+//! Owns their numbers, and whether each holds everything; never what is in them.
+
+use std::collections::VecDeque;
+
+#[derive(Debug, Default)]
+pub(super) struct Handed {
+    queue: VecDeque<(u64, bool)>,
+    /// How many of them hold everything.
+    whole: usize,
+}
+
+impl Handed {
+    pub(super) fn push(&mut self, number: u64, whole: bool) {
+        self.queue.push_back((number, whole));
+        self.whole += usize::from(whole);
+    }
+
+    /// The oldest one is confirmed, or failed.
+    pub(super) fn pop(&mut self) -> Option<(u64, bool)> {
+        let first = self.queue.pop_front()?;
+        self.whole -= usize::from(first.1);
+        Some(first)
+    }
+
+    /// Whether one of them holds everything.
+    pub(super) fn holds_whole(&self) -> bool {
+        self.whole > 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}
