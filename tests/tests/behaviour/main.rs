@@ -27,5 +27,6 @@ mod queries;
 mod reads;
 mod stores;
 mod syncs;
+mod together;
 mod tracking;
 mod wires;

@@ -47,7 +47,7 @@ impl Engine {
         let mut overlay = std::mem::take(&mut self.overlay);
         for uid in changed {
             let (Some(row), Some(change)) = (self.table.get(uid), overlay.get_mut(&uid)) else { continue };
-            if marks && change.is_stored_as_accepted() && !change.is_sent_as_loaded() {
+            if marks && change.is_stored_as_accepted() && !change.is_sent_as_loaded() && !change.goes_alone() {
                 if self.freeze_wanted(uid, change, shared, &mut plan) {
                     plan.frozen.push(uid);
                 }
@@ -73,7 +73,8 @@ impl Engine {
         let mut removed = std::mem::take(&mut self.removed);
         for uid in changed_removals(&removed, online) {
             let Some(gone) = removed.get_mut(uid) else { continue };
-            if marks && gone.change.is_stored_as_accepted() && !gone.change.is_sent_as_loaded() {
+            let as_stored = gone.change.is_stored_as_accepted() && !gone.change.is_sent_as_loaded();
+            if marks && as_stored && !gone.change.goes_alone() {
                 if self.freeze_wanted(uid, &mut gone.change, shared, &mut plan) {
                     plan.frozen.push(uid);
                 }
@@ -242,11 +243,15 @@ impl Engine {
             plan.send.push((sent.kind, uid));
             return std::mem::take(&mut sent.loaded);
         }
+        let alone = change.goes_alone();
         let Some(accepted) = &change.accepted else { return false };
+        // A request of several that holds one: another body than the change by itself, and so another key.
+        let own = (alone && batch.is_some()).then(|| combined(&[&accepted.key]));
+        let batch = own.as_deref().map(number_of).or(batch);
         change.sent = Some(Sent {
             kind: accepted.kind,
             record: accepted.record.clone(),
-            key: accepted.key.clone(),
+            key: own.unwrap_or_else(|| accepted.key.clone()),
             changed: accepted.changed.clone(),
             in_doubt: false,
             in_flight: false,
@@ -259,6 +264,7 @@ impl Engine {
             asked: 0,
             unknown: false,
             counted: true,
+            together: false,
             failure: None,
         });
         plan.send.push((accepted.kind, uid));
@@ -317,6 +323,11 @@ fn changed_removals(removed: &Gone, online: bool) -> Vec<Uid> {
         change.is_stored_as_accepted() && change.accepted.as_ref().is_some_and(removal)
     };
     removed.iter().filter(|gone| online || !settled(&gone.change)).map(|gone| gone.row.uid).collect()
+}
+
+/// A number for the batch of one change, from the key of its request.
+fn number_of(key: &str) -> u64 {
+    key.get(..13).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default()
 }
 
 /// One key for several: depends on each of them and on their order.

@@ -133,12 +133,16 @@ impl Engine {
                 Err(error) if self.done_already(operation, &uids, &error) => None,
                 Err(error) => {
                     let error = error.during(operation.as_str());
-                    outcomes.extend(uids.iter().filter_map(|uid| self.fail(*uid, &error, &mut delta)));
+                    let failed = self.fail_together(operation, &uids, &error, &mut delta);
                     let mut end = Event::new(EventKind::RequestEnd);
                     end.request = Some(id);
-                    let mut event = Event::new(EventKind::Error);
-                    event.error = Some(error);
-                    failed_now.extend([Step::Emit(end), Step::Emit(event)]);
+                    failed_now.push_back(Step::Emit(end));
+                    if !failed.is_empty() {
+                        let mut event = Event::new(EventKind::Error);
+                        event.error = Some(error);
+                        failed_now.push_back(Step::Emit(event));
+                    }
+                    outcomes.extend(failed);
                     continue;
                 }
             };
@@ -184,7 +188,7 @@ impl Engine {
             let error = Error::new(ErrorKind::Rejected, "the service refused the change")
                 .during(operation.as_str())
                 .saying(errors);
-            outcomes.extend(uids.iter().filter_map(|uid| self.fail(*uid, &error, delta)));
+            outcomes.extend(self.fail_together(operation, uids, &error, delta));
             return Some(error);
         }
         let rows = self.matched(uids, answer.rows);

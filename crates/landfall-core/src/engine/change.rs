@@ -89,6 +89,8 @@ pub struct Failure {
     pub theirs: Theirs,
     /// When the wait is over, on the engine's clock that knows no jumps.
     pub(crate) due: Option<Duration>,
+    /// The request held other changes as well: nobody knows which was meant.
+    pub(crate) together: bool,
 }
 
 impl Failure {
@@ -145,6 +147,8 @@ pub(crate) struct Sent {
     pub(crate) unknown: bool,
     /// The try that is about to be made is counted already: the commit before it stored that.
     pub(crate) counted: bool,
+    /// The request that failed held other changes as well.
+    pub(crate) together: bool,
     pub(crate) failure: Option<Failure>,
 }
 
@@ -249,6 +253,16 @@ impl Change {
     /// Whether the storage holds all there is to say: an accepted change, and no draft on top of it.
     pub(crate) fn is_stored_as_accepted(&self) -> bool {
         !self.draft && self.accepted.as_ref().is_some_and(|accepted| !accepted.unstored)
+    }
+
+    /// Whether the change goes in a request of its own where others share one: the service refused it in company, where
+    /// nobody knows which record was meant, or more than once.
+    pub(crate) fn goes_alone(&self) -> bool {
+        let (None, Some(accepted)) = (&self.sent, &self.accepted) else { return false };
+        accepted.failure.as_ref().is_some_and(|failure| {
+            matches!(failure.verdict, Verdict::Done | Verdict::Quarantine | Verdict::Conflict)
+                && (failure.together || accepted.attempts > 1)
+        })
     }
 
     pub(crate) fn is_sent_as_loaded(&self) -> bool {

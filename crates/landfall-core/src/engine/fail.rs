@@ -24,15 +24,18 @@ impl Engine {
             return self.accept_reply(at, &Reply::empty());
         }
         let mut delta = Delta::default();
-        let outcomes: Vec<ChangeOutcome> = uids.iter().filter_map(|uid| self.fail(*uid, &error, &mut delta)).collect();
+        let outcomes = self.fail_together(operation, &uids, &error, &mut delta);
+        let mut end = Event::new(EventKind::RequestEnd);
+        end.request = Some(id);
+        let mut steps = Steps::from([Step::Emit(end)]);
+        if uids.is_empty() || !outcomes.is_empty() {
+            let mut event = Event::new(EventKind::Error);
+            event.error = Some(error);
+            steps.push_back(Step::Emit(event));
+        }
         if let Some(slot) = self.slot(at) {
             slot.outcomes = outcomes;
         }
-        let mut end = Event::new(EventKind::RequestEnd);
-        end.request = Some(id);
-        let mut event = Event::new(EventKind::Error);
-        event.error = Some(error);
-        let mut steps = Steps::from([Step::Emit(end), Step::Emit(event)]);
         steps.extend(self.ask_for_theirs(&uids));
         steps.extend(self.store_answer(at, delta));
         steps
@@ -42,6 +45,38 @@ impl Engine {
     pub(super) fn done_already(&self, operation: Operation, uids: &[Uid], error: &Error) -> bool {
         let ([uid], Ok(kind)) = (uids, ChangeKind::try_from(operation)) else { return false };
         self.verdicts(*uid, kind, error).0 == Verdict::Done
+    }
+
+    /// What travelled in one request failed with it. Where that says that nothing more is needed, of several it may mean
+    /// any: none was applied, and each is sent again at once, alone. Gives the outcomes of the others.
+    pub(super) fn fail_together(
+        &mut self,
+        operation: Operation,
+        uids: &[Uid],
+        error: &Error,
+        delta: &mut Delta,
+    ) -> Vec<ChangeOutcome> {
+        let mut outcomes = Vec::with_capacity(uids.len());
+        for uid in uids {
+            let Some(kind) = self.change(*uid).and_then(|change| Some(change.sent.as_ref()?.kind)) else { continue };
+            if let Some(sent) = self.change_mut(*uid).and_then(|change| change.sent.as_mut()) {
+                sent.together = uids.len() > 1;
+            }
+            let mut verdicts = self.verdicts(*uid, kind, error);
+            if operation == Operation::Submit && verdicts.0 == Verdict::Done {
+                // The address of everything says nothing about one record.
+                verdicts = (Verdict::Quarantine, Verdict::Quarantine);
+            }
+            let Some(outcome) = self.fail_as(*uid, error, verdicts, None, delta) else { continue };
+            let again = verdicts.0 == Verdict::Done
+                && uids.len() > 1
+                && self.change(*uid).and_then(|change| change.accepted.as_ref()).is_some_and(|own| own.kind == kind);
+            match &mut self.sync {
+                Some(run) if again => run.follow.push(*uid),
+                _ => outcomes.push(outcome),
+            }
+        }
+        outcomes
     }
 
     /// What the failure policy says of a failed try: for the change, and for the queue.
@@ -100,6 +135,7 @@ impl Engine {
             self.unstored.note(uid, id, &sent.key, Said::Failed(error.clone(), verdict, theirs.clone()));
         }
         let mut failure = self.failure(error, verdict, sent.attempts, &sent);
+        failure.together = std::mem::take(&mut sent.together);
         if verdict == Verdict::Conflict {
             failure.theirs = theirs.unwrap_or_else(|| self.theirs_in(error, &sent));
         }
@@ -151,6 +187,13 @@ impl Engine {
                     before: None,
                 });
             }
+        } else if verdict == Verdict::Done
+            && sent.batch.is_some()
+            && let Some(accepted) = change.accepted.as_mut().filter(|accepted| sent.is_of(accepted))
+        {
+            // Sent again at once, alone.
+            accepted.failure = Some(failure);
+            return Some(outcome);
         } else {
             // Without a storage a failure stays a draft, and a read drops drafts.
             change.accepted = None;

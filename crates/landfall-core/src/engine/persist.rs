@@ -12,7 +12,7 @@
 //! ```
 //!
 //! `error` may also hold `body` (what the server said), `verdict` (what the failure policy made of it), `at` and `wait` (when, and
-//! how long the change waits since then; milliseconds), and of a conflict `theirs` (the server's record, null when it is gone).
+//! how long the change waits since then; milliseconds), `together` (the request held other changes), and of a conflict `theirs` (the server's record, null when it is gone).
 //!
 //! The base is what `record` becomes with the members of `was` put back and those of `new` taken out; where that does not
 //! give its members in their order, `base` holds it whole (in format 1 always).
@@ -275,6 +275,9 @@ impl Engine {
         }
         if failure.verdict != Verdict::Retry {
             out.set("verdict", failure.verdict.as_str());
+        }
+        if failure.together {
+            out.set("together", true);
         }
         if let Some(at) = failure.at {
             out.set("at", at.millis());

@@ -190,6 +190,7 @@ impl Engine {
                 Some(_) => Theirs::Gone,
             },
             due: None,
+            together: record.get("together").is_some_and(Value::is_truthy),
         };
         failure.due = self.due_of(&failure);
         Some(failure)
@@ -251,6 +252,7 @@ impl Engine {
                 asked: 0,
                 unknown: false,
                 counted: false,
+                together: false,
                 failure: entry.get("error").and_then(|error| self.failure_in(documents, error)),
             });
         }

@@ -311,6 +311,13 @@ impl Engine {
             Some(ChangeOutcome { uid: *uid, kind, record, result: Err(error.clone()) })
         };
         let outcomes: Vec<ChangeOutcome> = follow.iter().filter_map(outcome).collect();
+        if !self.options.offline_storage {
+            for uid in follow {
+                if let Some(change) = self.change_mut(*uid) {
+                    change.draft |= change.accepted.take().is_some();
+                }
+            }
+        }
         let id = self.next_number();
         let (operation, state) = (Operation::Update, SlotState::Done);
         if let Some(run) = &mut self.sync {
