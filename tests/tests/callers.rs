@@ -10,9 +10,10 @@
 #![forbid(unsafe_code)]
 
 use landfall::{
-    DataSource, EventKind, Model, QueryOptions, Record, Sort,
+    Aggregate, DataSource, Doubt, EventKind, Filter, Group, Model, QueryOptions, Record, Sort, Uid,
+    connectivity::Connectivity,
     storage::{MemoryStorage, Storage},
-    transport::{MockServer, Operation},
+    transport::{Fault, MockServer, MockServerBuilder, Operation},
 };
 use std::{
     future::Future,
@@ -44,12 +45,15 @@ fn row(json: &str) -> Record {
     Record::from_json(json).unwrap()
 }
 
-fn server() -> MockServer {
+fn building() -> MockServerBuilder {
     MockServer::builder()
         .rows([row(r#"{"id":1,"name":"a"}"#), row(r#"{"id":2,"name":"b"}"#)])
         .latency(Duration::from_millis(1))
         .idempotency(true)
-        .build()
+}
+
+fn server() -> MockServer {
+    building().build()
 }
 
 fn source(server: &MockServer, storage: &(impl Storage + Clone)) -> DataSource {
@@ -76,7 +80,19 @@ fn operations() -> Vec<(&'static str, Start)> {
         ("sync", |s| of(s.sync())),
         ("online", |s| of(s.online(true))),
         ("offline", |s| of(s.online(false))),
+        ("read_with", |s| of(s.read_with(row(r#"{"more":1}"#)))),
+        ("resume", |s| of(s.resume())),
+        ("restore_with", |s| of(s.restore_with(|_| ()))),
         ("query", |s| of(s.query(QueryOptions::default()))),
+        ("filter", |s| of(s.filter(Filter::neq("name", "b")))),
+        ("group", |s| of(s.group([Group::asc("name")]))),
+        ("aggregate", |s| of(s.aggregate([Aggregate::count("name")]))),
+        ("page_size", |s| of(s.page_size(1))),
+        ("next_page", |s| of(s.next_page().1)),
+        ("previous_page", |s| of(s.previous_page().1)),
+        ("next_page_with", |s| of(s.next_page_with(QueryOptions::default()).1)),
+        ("previous_page_with", |s| of(s.previous_page_with(QueryOptions::default()).1)),
+        ("follow", |s| of(s.follow(Connectivity::manual(true).1))),
         ("sort", |s| of(s.sort([Sort::asc("name")]))),
         ("page", |s| of(s.page(1))),
         ("idle", |s| of(s.idle())),
@@ -138,6 +154,160 @@ fn futures_dropped_at_any_poll_lose_nothing() {
                 };
                 assert_eq!((named("edited"), named("new")), (1, 1), "{name} dropped after {times}");
                 assert_eq!(server.count(Operation::Create), 1, "{name} dropped after {times}");
+                if ended {
+                    break;
+                }
+            }
+        }
+    });
+}
+
+/// The calls that a program makes first, on a store with a pending change.
+#[test]
+fn first_calls_dropped_at_any_poll_lose_nothing() {
+    on_a_runtime(async {
+        for (name, operation) in operations() {
+            if matches!(name, "set_data" | "offline" | "follow") {
+                continue;
+            }
+            for times in 0..12 {
+                let (server, storage) = (server(), MemoryStorage::new());
+                let before = source(&server, &storage);
+                before.fetch().await.unwrap();
+                before.online(false).await.unwrap();
+                before.set(before.at(0).unwrap(), "name", "edited").unwrap();
+                before.sync().await.unwrap();
+                drop(before);
+                let source = source(&server, &storage);
+                let ended = poll_then_drop(operation(&source), times).await;
+                source.idle().await.unwrap();
+                source.restore().await.unwrap();
+                assert!(source.sync().await.unwrap().is_success(), "{name} dropped after {times}");
+                assert!(source.pending().is_empty(), "{name} dropped after {times}");
+                assert_eq!(server.row(1), Some(row(r#"{"id":1,"name":"edited"}"#)), "{name} dropped after {times}");
+                assert_eq!(server.count(Operation::Update), 1, "{name} dropped after {times}");
+                if ended {
+                    break;
+                }
+            }
+        }
+    });
+}
+
+/// A first change in conflict: the server has another name by now, and says so.
+async fn conflict(server: &MockServer, storage: &MemoryStorage) -> (DataSource, Uid) {
+    let source = source(server, storage);
+    source.fetch().await.unwrap();
+    server.set_row(1, row(r#"{"name":"theirs"}"#));
+    source.set(source.at(0).unwrap(), "name", "mine").unwrap();
+    source.sync().await.unwrap();
+    let uid = source.inbox()[0].uid;
+    (source, uid)
+}
+
+type Decide = fn(&DataSource, Uid) -> Work;
+
+/// Decisions are made and stored whether anybody waits for them or not.
+#[test]
+fn decisions_dropped_at_any_poll_are_made() {
+    fn of<T: 'static>(work: impl Future<Output = landfall::Result<T>> + 'static) -> Work {
+        Box::pin(async move { drop(work.await.unwrap()) })
+    }
+    let decisions: [(&str, Decide, &str, &str); 6] = [
+        ("retry", |s, uid| of(s.retry(uid)), "mine", "mine"),
+        (
+            "edit_and_retry",
+            |s, uid| of(s.edit_and_retry(uid, |row| drop(row.set("name", "better")))),
+            "better",
+            "better",
+        ),
+        ("discard", |s, uid| of(s.discard(uid)), "a", "theirs"),
+        ("keep_mine", |s, uid| of(s.keep_mine(uid)), "mine", "mine"),
+        ("take_theirs", |s, uid| of(s.take_theirs(uid)), "theirs", "theirs"),
+        ("sync", |s, _| of(s.sync()), "mine", "mine"),
+    ];
+    on_a_runtime(async {
+        for (name, decide, here, there) in decisions {
+            for times in 0..12 {
+                let refused = Fault::on(Operation::Update).fail(409).saying(row(r#"{"id":1,"name":"theirs"}"#));
+                let server = building().fault(refused).build();
+                let storage = MemoryStorage::new();
+                let (first, uid) = conflict(&server, &storage).await;
+                let ended = poll_then_drop(decide(&first, uid), times).await;
+                first.idle().await.unwrap();
+                for source in [first, source(&server, &storage)] {
+                    source.restore().await.unwrap();
+                    assert!(source.pending().is_empty(), "{name} dropped after {times}: {:?}", source.pending());
+                    let shown = source.get(1).unwrap().get("name").unwrap().to_text();
+                    assert_eq!(shown.as_str(), here, "{name} dropped after {times}");
+                }
+                assert_eq!(server.row(1).unwrap().get("name").unwrap().to_text().as_str(), there, "{name}");
+                if ended {
+                    break;
+                }
+            }
+        }
+    });
+}
+
+/// What somebody decides about a doubt, and the end of a hold.
+#[test]
+fn confirm_and_resume_dropped_at_any_poll_are_done() {
+    on_a_runtime(async {
+        for times in 0..12 {
+            let server = building().idempotency(false).fault(Fault::on(Operation::Update).lost()).build();
+            let storage = MemoryStorage::new();
+            let builder = DataSource::builder().transport(server.clone()).model(Model::new().id("id"));
+            let builder = builder.honours_idempotency_keys(false).when_in_doubt(Doubt::Ask);
+            let source: DataSource = builder.storage(storage.clone(), "k").build().unwrap();
+            source.fetch().await.unwrap();
+            source.set(source.at(0).unwrap(), "name", "edited").unwrap();
+            source.sync().await.unwrap();
+            let uid = source.inbox()[0].uid;
+            let confirming = source.confirm(uid, None);
+            let ended = poll_then_drop(Box::pin(async move { confirming.await.unwrap() }), times).await;
+            source.idle().await.unwrap();
+            assert!(source.pending().is_empty(), "confirm dropped after {times}");
+            assert!(!source.offline_data().await.unwrap().to_json().contains("__state__"));
+            assert_eq!(server.count(Operation::Update), 1);
+            if ended {
+                break;
+            }
+        }
+        for times in 0..12 {
+            let server = building().fault(Fault::on(Operation::Update).fail(401)).build();
+            let source = source(&server, &MemoryStorage::new());
+            source.fetch().await.unwrap();
+            source.set(source.at(0).unwrap(), "name", "edited").unwrap();
+            source.sync().await.unwrap();
+            assert_eq!(source.pending().len(), 1);
+            let resuming = source.resume();
+            let ended = poll_then_drop(Box::pin(async move { drop(resuming.await.unwrap()) }), times).await;
+            source.idle().await.unwrap();
+            assert!(source.pending().is_empty(), "resume dropped after {times}");
+            assert_eq!(server.row(1), Some(row(r#"{"id":1,"name":"edited"}"#)));
+            if ended {
+                break;
+            }
+        }
+    });
+}
+
+/// A state that is put in is there as a whole, whether anybody waits for it or not.
+#[test]
+fn states_put_in_dropped_at_any_poll_are_there() {
+    on_a_runtime(async {
+        for replace in [false, true] {
+            for times in 0..12 {
+                let (server, storage) = (server(), MemoryStorage::new());
+                let source = source(&server, &storage);
+                source.fetch().await.unwrap();
+                let state = landfall::Value::from_json(r#"[{"id":7,"name":"put in","__state__":"update"}]"#).unwrap();
+                let putting =
+                    if replace { source.replace_offline_data(&state) } else { source.set_offline_data(&state) };
+                let ended = poll_then_drop(Box::pin(async move { putting.await.unwrap() }), times).await;
+                source.idle().await.unwrap();
+                assert_eq!(source.offline_data().await.unwrap(), state, "dropped after {times}");
                 if ended {
                     break;
                 }

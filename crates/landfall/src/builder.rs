@@ -15,7 +15,13 @@ use landfall_core::{
 };
 use landfall_storage::Storage;
 use landfall_transport::Transport;
-use std::{future::Future, marker::PhantomData, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{runtime::Handle, sync::mpsc};
 
 enum Place {
@@ -367,7 +373,8 @@ impl<T: Row> Builder<T> {
         self
     }
 
-    /// The clock for default dates. Default: the system's.
+    /// The clock: for default dates, and for when something failed. Default: the system's, which also stands in for one that
+    /// panics. It is called while the data source is locked: it must not call the data source.
     pub fn clock(mut self, now: impl Fn() -> Date + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(now));
         self
@@ -433,9 +440,10 @@ impl<T: Row> Builder<T> {
         retries.repeats = options.doubts.honours_keys;
         options.offers = Offers::from_fn(|operation: Operation| transport.offers(operation));
         let clock = self.clock.unwrap_or_else(|| Arc::new(now));
+        let clock = move || catch_unwind(AssertUnwindSafe(|| clock())).unwrap_or_else(|_panic| now());
         // Pauses go by the runtime's clock, which is never set.
         let start = tokio::time::Instant::now();
-        let env = Environment::new(move || clock(), random).with_elapsed(move || start.elapsed());
+        let env = Environment::new(clock, random).with_elapsed(move || start.elapsed());
         let mut engine = Engine::new(options, env);
         if self.connectivity.as_ref().is_some_and(|connectivity| !connectivity.is_online()) {
             // Known before the first request; nobody waits for it.

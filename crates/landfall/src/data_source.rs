@@ -9,8 +9,8 @@ use crate::{
     shared::{Shared, Work},
 };
 use landfall_core::{
-    Aggregate, Engine, Error, ErrorKind, Event, EventKind, Filter, Group, QueryOptions, Record, Result, Settled, Sort,
-    Steps, SyncProgress, SyncReport, Ticket, Uid, Value,
+    Aggregate, Engine, Error, ErrorKind, Event, EventKind, Filter, Group, Path, QueryOptions, Record, Result, Settled,
+    Sort, Steps, SyncProgress, SyncReport, Ticket, Uid, Value,
 };
 use std::{
     fmt,
@@ -352,7 +352,17 @@ impl<T> DataSource<T> {
     /// # Errors
     /// `NotFound` for an item that is gone; `Invalid` when the field is no list.
     pub fn edit_array(&self, uid: impl Into<Uid>, field: &str, edit: impl FnOnce(&mut Vec<Value>)) -> Result<()> {
-        let steps = self.shared().engine().edit_array(uid.into(), field, edit)?;
+        let uid = uid.into();
+        let item = self.shared().engine().item(uid);
+        let list = item.as_ref().and_then(|item| Path::parse(field).get(&item.record)).and_then(Value::as_array);
+        let edited = list.map(|list| {
+            // Outside of the lock: the function may call the data source.
+            let mut list = list.to_vec();
+            edit(&mut list);
+            list
+        });
+        let put = |list: &mut Vec<Value>| drop(edited.map(|edited| std::mem::replace(list, edited)));
+        let steps = self.shared().engine().edit_array(uid, field, put)?;
         self.perform(steps);
         Ok(())
     }

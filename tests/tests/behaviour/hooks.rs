@@ -8,7 +8,7 @@ use std::sync::{
 };
 
 /// Panics of these tests are meant: they need not be printed.
-fn quietly() {
+pub(crate) fn quietly() {
     let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let meant = info.payload().downcast_ref::<&str>().is_some_and(|text| text.contains("meant"));

@@ -150,10 +150,9 @@ async fn g3_what_was_refused_in_company_is_offered_again_alone() {
             Ok(Body::Empty)
         };
         let given = || (1..=3).map(|id| record(&format!(r#"{{"id":{id},"name":"n"}}"#))).collect::<Vec<_>>();
-        let transport =
-            from_fns().on_sync(Operation::Read, move |_| Ok(given())).on_sync(Operation::Update, move |request| {
-                gate(&request).map(|body| Reply { body, ..Reply::empty() })
-            });
+        let transport = from_fns()
+            .on_sync(Operation::Read, move |_| Ok(given()))
+            .on_sync(Operation::Update, move |request| gate(&request).map(|body| Reply { body, ..Reply::empty() }));
         let builder = DataSource::builder().transport(transport).model(model()).batch(true);
         let source = builder.storage(MemoryStorage::new(), "rows").build().unwrap();
         source.read().await.unwrap();

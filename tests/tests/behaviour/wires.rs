@@ -12,11 +12,11 @@ use tokio::{
     net::TcpListener,
 };
 
-type Seen = Arc<Mutex<Vec<String>>>;
+pub(crate) type Seen = Arc<Mutex<Vec<String>>>;
 
 /// A server that answers one request per connection, with what the function makes of head and body; `None` closes the
 /// connection without a word. Gives its address and the first lines of the requests.
-async fn serving(answer: impl Fn(usize, &str) -> Option<(u16, String)> + Send + 'static) -> (String, Seen) {
+pub(crate) async fn serving(answer: impl Fn(usize, &str) -> Option<(u16, String)> + Send + 'static) -> (String, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let seen = Seen::default();
