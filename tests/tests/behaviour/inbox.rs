@@ -61,6 +61,36 @@ async fn i14_the_inbox_tells_what_happened_also_after_a_restart() {
 }
 
 #[tokio::test]
+async fn i14_what_was_refused_is_decided_after_a_restart() {
+    for (decision, here, there) in [("retry", "A", "A"), ("edit", "better", "better"), ("discard", "a", "a")] {
+        let (server, storage, source) = refused(Operation::Update, 422).await;
+        let key = source.inbox()[0].key.clone();
+        drop(source);
+        let source = again(&server, &storage).await;
+        let uid = source.inbox()[0].uid;
+        match decision {
+            "retry" => assert_eq!(source.retry(uid).await.unwrap().done(), 1),
+            "edit" => {
+                let edited = source.edit_and_retry(uid, |record| drop(record.set("name", "better")));
+                assert_eq!(edited.await.unwrap().done(), 1);
+            }
+            _ => source.discard(uid).await.unwrap(),
+        }
+        let sent: Vec<_> = server.take_requests().into_iter().filter_map(|request| request.key).collect();
+        assert_eq!(sent.len(), usize::from(decision != "discard"));
+        assert!(
+            sent.iter().all(|other| (*other == key) == (decision == "retry")),
+            "{decision}: another body, another key"
+        );
+        drop(source);
+        let source = again(&server, &storage).await;
+        assert!(source.inbox().is_empty() && source.pending().is_empty(), "{decision}");
+        assert_eq!(data(&source)[0], format!(r#"{{"id":1,"name":"{here}"}}"#), "{decision}");
+        assert_eq!(rows(&server)[0], format!(r#"{{"id":1,"name":"{there}"}}"#), "{decision}");
+    }
+}
+
+#[tokio::test]
 async fn i14_what_a_server_says_at_length_is_kept_in_part() {
     let long = landfall::Value::from("x".repeat(100_000));
     let server = three().fault(Fault::on(Operation::Update).fail(400).saying(long)).build();

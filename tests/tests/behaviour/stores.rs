@@ -3,7 +3,7 @@
 use crate::help::{Log, data, failures, ids, kept, kind, model, record, rows, sent, serving, stored, three, value};
 use landfall::{
     DataSource, ErrorKind, EventKind, Model, Schema, Sort, Standing, Value,
-    storage::{MemoryStorage, QuotaStorage, Storage},
+    storage::{Delta, MemoryStorage, QuotaStorage, Storage},
     transport::{Fault, Operation, Wrap},
 };
 
@@ -379,4 +379,40 @@ async fn unknown_members_order_and_large_numbers_survive_storing() {
     source.online(false).await.unwrap();
     source.read().await.unwrap();
     assert_eq!(data(&source), [row]);
+}
+
+/// G8: what a newer program stored is neither read wrongly nor written over, whatever is called.
+#[tokio::test]
+async fn g8_a_state_of_a_newer_format_is_refused_and_kept() {
+    let storage = MemoryStorage::new();
+    let server = three().build();
+    let before = kept(&server, storage.clone());
+    before.read().await.unwrap();
+    before.online(false).await.unwrap();
+    before.set(before.at(0).unwrap(), "name", "A").unwrap();
+    before.sync().await.unwrap();
+    drop(before);
+    let known = storage.load("rows").await.unwrap().revision;
+    let meta = Some(r#"{"format":99,"more":[]}"#.into());
+    storage.commit("rows", known, Delta { meta, ..Delta::default() }).await.unwrap();
+    let newer = storage.load("rows").await.unwrap();
+    let source = kept(&server, storage.clone());
+    assert_eq!(kind(source.restore().await), ErrorKind::NewerFormat);
+    assert_eq!(kind(source.sync().await), ErrorKind::NewerFormat);
+    drop(source.read().await);
+    if let Some(row) = source.at(0) {
+        source.set(row, "name", "B").unwrap();
+    }
+    drop(source.add(record(r#"{"name":"n"}"#)));
+    drop(source.sync().await);
+    drop(source.online(false).await);
+    drop(source.sync().await);
+    drop(source.push_update([record(r#"{"id":2,"name":"pushed"}"#)]));
+    source.idle().await.unwrap();
+    assert_eq!(storage.load("rows").await.unwrap(), newer);
+    assert_eq!(
+        server.count(Operation::Update) + server.count(Operation::Create),
+        0,
+        "nothing that is not stored is sent"
+    );
 }
