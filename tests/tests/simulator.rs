@@ -83,10 +83,17 @@ fn schedules_keep_every_invariant() {
 /// one removed vanished (825, 906); an answer was forgotten when its commit met another one (990, 1079); a create was sent
 /// again after the other program had taken it back (1104), or had been refused the connection (3434, 5535, 5903); an item
 /// lost its identity in a read (968); a create was stored, sent and answered by the other before its own commit was (244,
-/// 3409); a request of several records was repeated with some of them (97).
+/// 3409); a request of several records was repeated with some of them (97); the answer to a read set back what the other
+/// program had written and stored since the read was sent (5400, 9626, 11079, 12907); an answer was taken for that of the
+/// request which the other program had put in its place (7072, 12406); a removal that had met the other program's creation was
+/// accepted once more by the next sync, and removed what was made anew since (6363);
+/// rows of a read that could not be stored were laid over what the other one stored later (25856, 27749, 39601, 41639, 54546);
+/// a draft over an edit that was in conflict with the other one's removal was put out of sight, and no sync accepted it (36207,
+/// 48198); a removal was done twice, and what the other program had made of the record in between stayed (15286).
 const PAIRS: &[u64] = &[
-    8, 92, 97, 128, 131, 138, 140, 244, 497, 575, 825, 906, 968, 990, 1079, 1104, 1387, 1793, 3409, 3434, 4926, 5535,
-    5903,
+    8, 92, 97, 128, 131, 138, 140, 244, 497, 575, 825, 906, 968, 990, 1079, 1104, 1387, 1793, 3409, 3434, 4926, 5400,
+    5535, 5903, 6363, 7072, 9626, 11_079, 12_406, 12_907, 15_286, 25_856, 27_749, 36_207, 39_601, 41_639, 48_198,
+    54_546,
 ];
 
 #[test]

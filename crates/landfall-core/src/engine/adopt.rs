@@ -45,17 +45,21 @@ impl Engine {
         self.as_known_here(&mut restored);
         self.adopted = true;
         self.outdated = self.handed.len();
-        // What the other program heard of the service since may be newer than rows that were read: these are asked for again.
+        // What the other program heard of the service since may be newer than rows that were read: what is stored stays, and
+        // they are asked for again.
         // Not where the state was put there in Kendo's form, which says nothing about itself.
         let ours = state.rows.iter().all(|row| is_given(Uid(row.id)));
-        let older = self.fresh_rows && ours && self.reads.may_be_made_again() && self.differ(&restored);
+        if ours {
+            self.stored_while_reading(&restored);
+        }
+        let older = self.fresh_rows && ours && self.reads.brought_rows() && self.differ(&restored);
         if self.fresh_rows && !older {
             self.lay_over_fresh(restored);
         } else {
             self.fresh_rows = false;
             self.lay_drafts_over(restored, true);
         }
-        if older {
+        if older && self.reads.may_be_made_again() {
             self.reads.make_again();
         }
         self.say_again();
@@ -87,27 +91,57 @@ impl Engine {
         self.laid_down()
     }
 
-    /// Whether the rows here say something else of the service's records than a stored state does.
-    fn differ(&self, restored: &Restored) -> bool {
-        let text = |record: &Record| {
-            let id = self.id_of(record).filter(|id| !self.is_default_id(Some(id)))?;
-            Some(id.to_text())
-        };
+    /// The service's records as a stored state has them, by id.
+    fn records_in_state<'a>(&self, restored: &'a Restored) -> Vec<(Text, &'a Record)> {
         let shown = restored.rows.iter().map(|(row, change)| match change {
             Some(change) => change.base.as_ref(),
             None => Some(&row.record),
         });
         let gone = restored.removed.iter().map(|gone| gone.change.base.as_ref());
-        let theirs: HashMap<Text, &Record> =
-            shown.chain(gone).flatten().filter_map(|record| Some((text(record)?, record))).collect();
+        shown.chain(gone).flatten().filter_map(|record| Some((self.given_id(record)?, record))).collect()
+    }
+
+    /// The service's records as they are known here, by id.
+    fn records_here(&self) -> Vec<(Text, &Record)> {
         let shown = self.table.rows().map(|row| match self.overlay.get(&row.uid) {
             Some(change) => change.base.as_ref(),
             None => Some(row.record),
         });
         let gone = self.removed.iter().map(|gone| gone.change.base.as_ref());
-        let ours: HashMap<Text, &Record> =
-            shown.chain(gone).flatten().filter_map(|record| Some((text(record)?, record))).collect();
-        let whole = !self.options.server_paging && !self.options.server_filtering;
+        shown.chain(gone).flatten().filter_map(|record| Some((self.given_id(record)?, record))).collect()
+    }
+
+    /// The id that the service gave a record, if it did.
+    fn given_id(&self, record: &Record) -> Option<Text> {
+        let id = self.id_of(record).filter(|id| !self.is_default_id(Some(id)))?;
+        Some(id.to_text())
+    }
+
+    /// The answer to a read that is under way may be older than what another program stored: what that one heard of the
+    /// service since is kept, as an acknowledgement of our own is.
+    fn stored_while_reading(&mut self, restored: &Restored) {
+        if !self.reads.waits_for_answer() {
+            return;
+        }
+        let theirs = self.records_in_state(restored);
+        let ours: HashMap<Text, &Record> = self.records_here().into_iter().collect();
+        let known: HashSet<&Text> = theirs.iter().map(|(id, _)| id).collect();
+        let gone = ours.iter().filter(|(id, _)| self.reads_whole() && !known.contains(id));
+        let gone = gone.map(|(_, record)| (ChangeKind::Destroy, (*record).clone()));
+        let news = theirs.iter().filter_map(|(id, record)| match ours.get(id) {
+            Some(own) if own == record => None,
+            Some(_) => Some((ChangeKind::Update, (*record).clone())),
+            None => Some((ChangeKind::Create, (*record).clone())),
+        });
+        let news: Vec<(ChangeKind, Record)> = gone.chain(news).collect();
+        self.reads.heard(news);
+    }
+
+    /// Whether the rows here say something else of the service's records than a stored state does.
+    fn differ(&self, restored: &Restored) -> bool {
+        let theirs: HashMap<Text, &Record> = self.records_in_state(restored).into_iter().collect();
+        let ours: HashMap<Text, &Record> = self.records_here().into_iter().collect();
+        let whole = self.reads_whole();
         whole && ours.len() != theirs.len()
             || ours.iter().any(|(id, record)| theirs.get(id).map_or(whole, |other| other != record))
     }
@@ -179,6 +213,8 @@ impl Engine {
         // An item that was made and removed here is one more removal, where another program made something of it.
         let dropping = self.dropping.clone().into_iter().map(|mut gone| {
             gone.change.accepted = Some(Accepted::removal(&gone.row.record, self.new_key()));
+            // A sync has accepted it: no later one does so again.
+            gone.change.draft = false;
             own((0, gone), true)
         });
         ours.extend(dropping);
@@ -218,10 +254,17 @@ impl Engine {
                 ours.entry(id).or_insert((uid, change.is_some()));
             }
         }
+        // What was removed here for good is known by the record that it was.
+        for gone in &self.dropping {
+            if let Some(id) = text(&gone.row.record) {
+                ours.entry(id).or_insert((gone.row.uid, true));
+            }
+        }
         let mut names: HashMap<Uid, Uid> = HashMap::new();
         let aliases = &self.aliases;
+        let dropped = |uid: Uid| self.dropping.iter().any(|gone| gone.row.uid == uid);
         let mut name = |row: &mut Row, change: Option<&Change>| {
-            let alias = aliases.get(&row.uid).filter(|uid| self.change(**uid).is_some());
+            let alias = aliases.get(&row.uid).filter(|uid| self.change(**uid).is_some() || dropped(**uid));
             if let Some(uid) = alias.filter(|_| self.known_change(row.uid).is_none()) {
                 names.insert(row.uid, *uid);
                 row.uid = *uid;
@@ -430,7 +473,8 @@ impl Engine {
                 // Gone is what was wanted.
             } else if change.accepted.is_none() && change.sent.is_none() && change.base.is_some() && stored {
                 self.lay_lone_draft(at, &row, &change);
-            } else if change.base.is_none() || change.looks_new {
+            } else if change.base.is_none() || change.looks_new || change.draft {
+                // A draft is to be seen until it is accepted.
                 self.insert_row(at, row.uid, row.record);
                 self.overlay.insert(row.uid, change);
             } else {
@@ -484,6 +528,7 @@ impl Engine {
         (self.elsewhere, self.filtered_total) = (0, false);
         let answer = crate::ReadAnswer { rows: records, ..crate::ReadAnswer::default() };
         self.take_fresh(answer);
+        self.reads.given();
         for gone in drafts_gone {
             let given_again = self.id_of(&gone.row.record).is_some_and(|id| self.find_id(&id).is_some());
             if !given_again && self.removed.get(gone.row.uid).is_none() {

@@ -4,7 +4,7 @@
 
 use super::{
     Engine, Step, Steps,
-    change::{Change, Removed, Standing, carry_over, difference},
+    change::{Change, Journey, Removed, Standing, carry_over, difference},
     event::{Event, EventKind},
     heard::Said,
     identity::is_made_here,
@@ -84,12 +84,18 @@ impl Engine {
             }
         }
         self.snapshot_needed |= stored.is_err();
+        if stored.is_ok() && self.handed.is_empty() {
+            // What was removed for good is stored: who makes it anew from now on means it.
+            self.dropping.clear();
+        }
         steps.extend(self.try_finish());
         steps
     }
 
     pub(super) fn accept_reply(&mut self, at: usize, reply: &Reply) -> Steps {
-        let Some((operation, uids, id)) = self.slot(at).map(|slot| (slot.operation, slot.uids.clone(), slot.id)) else {
+        let Some((operation, uids, id, journey)) =
+            self.slot(at).map(|slot| (slot.operation, slot.uids.clone(), slot.id, slot.journey.clone()))
+        else {
             return Steps::new();
         };
         let mut delta = Delta::default();
@@ -103,7 +109,8 @@ impl Engine {
                         .iter()
                         .copied()
                         .filter(|uid| {
-                            self.change(*uid).and_then(|c| c.sent.as_ref()).is_some_and(|sent| sent.kind == kind)
+                            let sent = self.change(*uid).and_then(|change| change.sent.as_ref());
+                            sent.is_some_and(|sent| sent.kind == kind && sent.is_on(&journey))
                         })
                         .collect();
                     if of_kind.is_empty() {
@@ -133,7 +140,7 @@ impl Engine {
                 Err(error) if self.done_already(operation, &uids, &error) => None,
                 Err(error) => {
                     let error = error.during(operation.as_str());
-                    let failed = self.fail_together(operation, &uids, &error, &mut delta);
+                    let failed = self.fail_together(operation, (&uids, &journey), &error, &mut delta);
                     let mut end = Event::new(EventKind::RequestEnd);
                     end.request = Some(id);
                     failed_now.push_back(Step::Emit(end));
@@ -152,7 +159,7 @@ impl Engine {
                 end.response.clone_from(&value);
             }
             events.push(end);
-            if let Some(error) = self.take_answer(operation, &uids, value, &mut delta, &mut outcomes) {
+            if let Some(error) = self.take_answer(operation, (&uids, &journey), value, &mut delta, &mut outcomes) {
                 let mut event = Event::new(EventKind::Error);
                 event.error = Some(error);
                 events.push(event);
@@ -170,7 +177,7 @@ impl Engine {
     pub(super) fn take_answer(
         &mut self,
         operation: Operation,
-        uids: &[Uid],
+        (uids, journey): (&[Uid], &Journey),
         value: Option<Value>,
         delta: &mut Delta,
         outcomes: &mut Vec<ChangeOutcome>,
@@ -180,7 +187,7 @@ impl Engine {
             Ok(answer) => answer,
             Err(error) => {
                 let error = error.during(operation.as_str()).applied(Applied::Maybe);
-                outcomes.extend(uids.iter().filter_map(|uid| self.fail(*uid, &error, delta)));
+                outcomes.extend(self.fail_all(uids, journey, &error, delta));
                 return Some(error);
             }
         };
@@ -188,13 +195,13 @@ impl Engine {
             let error = Error::new(ErrorKind::Rejected, "the service refused the change")
                 .during(operation.as_str())
                 .saying(errors);
-            outcomes.extend(self.fail_together(operation, uids, &error, delta));
+            outcomes.extend(self.fail_together(operation, (uids, journey), &error, delta));
             return Some(error);
         }
         let rows = self.matched(uids, answer.rows);
         let mut usable: Vec<Result<Record>> = Vec::with_capacity(uids.len());
         for (uid, row) in uids.iter().zip(rows) {
-            usable.push(self.usable(*uid, row));
+            usable.push(if self.waits_for(*uid, journey) { self.usable(*uid, row) } else { Ok(Record::new()) });
         }
         if uids.len() > 1
             && self.options.offline_storage
@@ -202,12 +209,15 @@ impl Engine {
         {
             // One request, one key: it can only be repeated as a whole.
             let error = error.clone().during(operation.as_str());
-            outcomes.extend(uids.iter().filter_map(|uid| self.fail(*uid, &error, delta)));
+            outcomes.extend(self.fail_all(uids, journey, &error, delta));
             return Some(error);
         }
         outcomes.reserve(uids.len());
         let mut first = None;
         for (uid, record) in uids.iter().zip(usable) {
+            if !self.waits_for(*uid, journey) {
+                continue;
+            }
             match record {
                 Ok(record) => outcomes.extend(self.acknowledge(*uid, &record, delta)),
                 Err(error) => {
@@ -218,6 +228,12 @@ impl Engine {
             }
         }
         first
+    }
+
+    /// Whether the change of this row travelled in that request and nobody has settled it since, or put another request in
+    /// its place: then its answer says nothing of what is on its way now.
+    pub(super) fn waits_for(&self, uid: Uid, journey: &Journey) -> bool {
+        self.change(uid).and_then(|change| change.sent.as_ref()).is_some_and(|sent| sent.is_on(journey))
     }
 
     /// Which answered row belongs to which sent one: by id where every sent and answered row carries one, else by

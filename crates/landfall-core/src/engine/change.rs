@@ -152,7 +152,23 @@ pub(crate) struct Sent {
     pub(crate) failure: Option<Failure>,
 }
 
+/// The request that a body travels in: the batch, or the key where it travels alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Journey {
+    batch: Option<u64>,
+    key: Text,
+}
+
 impl Sent {
+    pub(crate) fn journey(&self) -> Journey {
+        Journey { batch: self.batch, key: self.key.clone() }
+    }
+
+    /// Whether this travels in that request. Another program may have put another body in place of the one that went out.
+    pub(crate) fn is_on(&self, journey: &Journey) -> bool {
+        self.batch == journey.batch && (self.batch.is_some() || self.key == journey.key)
+    }
+
     /// Whether this is what was accepted last, so that nothing waits behind it.
     pub(crate) fn is_of(&self, accepted: &Accepted) -> bool {
         self.kind == accepted.kind && self.record == accepted.record

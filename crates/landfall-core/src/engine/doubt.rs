@@ -5,7 +5,7 @@
 
 use super::{
     Engine, Step, Steps,
-    change::{Change, Sent, Theirs, difference},
+    change::{Change, Journey, Sent, Theirs, difference},
     options::Doubt,
     policy::Verdict,
     sync::{Mode, Parcel, Slot, SlotState},
@@ -95,13 +95,15 @@ impl Engine {
             key: Some(key.clone()),
         };
         let id = self.next_number();
+        let mut journey = Journey::default();
         if let Some(sent) = self.change_mut(uid).and_then(|change| change.sent.as_mut()) {
             sent.in_flight = true;
+            journey = sent.journey();
         }
         let run = self.sync.as_mut()?;
         run.spent += 1;
         let (state, uids) = (SlotState::Sent, vec![uid]);
-        run.push(Slot { id, operation: kind.into(), uids, state, outcomes: Vec::new(), events: Vec::new() });
+        run.push(Slot { id, operation: kind.into(), uids, journey, state, outcomes: Vec::new(), events: Vec::new() });
         Some(Step::LookUp(id, Box::new(ask)))
     }
 
@@ -109,9 +111,17 @@ impl Engine {
     pub fn looked_up(&mut self, id: u64, found: Result<Found>) -> Steps {
         let Some(run) = self.sync.as_ref() else { return Steps::new() };
         let mode = run.mode;
-        let slot = run.find(id).and_then(|at| Some((at, *run.slots.get(at)?.uids.first()?)));
-        let Some((at, uid)) = slot else { return Steps::new() };
+        let slot = run.find(id).and_then(|at| Some((at, run.slots.get(at)?)));
+        let Some((at, Some(uid), journey)) =
+            slot.map(|(at, slot)| (at, slot.uids.first().copied(), slot.journey.clone()))
+        else {
+            return Steps::new();
+        };
         let mut delta = Delta::default();
+        if self.change(uid).and_then(|change| change.sent.as_ref()).is_some_and(|sent| !sent.is_on(&journey)) {
+            // Another program has put another request in place of this one.
+            return self.store_answer(at, delta);
+        }
         let in_doubt = self.change_mut(uid).and_then(|change| change.sent.as_mut()).map(|sent| sent.in_flight = false);
         let outcome = if in_doubt.is_some() {
             self.settle_doubt(uid, found, mode, &mut delta)

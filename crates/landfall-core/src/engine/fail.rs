@@ -4,7 +4,7 @@
 
 use super::{
     Engine, Step, Steps,
-    change::{Accepted, Sent, Standing, Theirs},
+    change::{Accepted, Journey, Sent, Standing, Theirs},
     event::{Event, EventKind},
     heard::Said,
     policy::{Try, Verdict},
@@ -16,7 +16,9 @@ use crate::{ChangeKind, Delta, Error, Operation, Record, Reply};
 impl Engine {
     /// A request failed, and with it the changes that travelled in it.
     pub(super) fn refuse(&mut self, at: usize, error: &Error) -> Steps {
-        let Some((operation, uids, id)) = self.slot(at).map(|slot| (slot.operation, slot.uids.clone(), slot.id)) else {
+        let Some((operation, uids, id, journey)) =
+            self.slot(at).map(|slot| (slot.operation, slot.uids.clone(), slot.id, slot.journey.clone()))
+        else {
             return Steps::new();
         };
         let error = error.clone().during(operation.as_str());
@@ -24,7 +26,7 @@ impl Engine {
             return self.accept_reply(at, &Reply::empty());
         }
         let mut delta = Delta::default();
-        let outcomes = self.fail_together(operation, &uids, &error, &mut delta);
+        let outcomes = self.fail_together(operation, (&uids, &journey), &error, &mut delta);
         let mut end = Event::new(EventKind::RequestEnd);
         end.request = Some(id);
         let mut steps = Steps::from([Step::Emit(end)]);
@@ -52,12 +54,15 @@ impl Engine {
     pub(super) fn fail_together(
         &mut self,
         operation: Operation,
-        uids: &[Uid],
+        (uids, journey): (&[Uid], &Journey),
         error: &Error,
         delta: &mut Delta,
     ) -> Vec<ChangeOutcome> {
         let mut outcomes = Vec::with_capacity(uids.len());
         for uid in uids {
+            if !self.waits_for(*uid, journey) {
+                continue;
+            }
             let Some(kind) = self.change(*uid).and_then(|change| Some(change.sent.as_ref()?.kind)) else { continue };
             if let Some(sent) = self.change_mut(*uid).and_then(|change| change.sent.as_mut()) {
                 sent.together = uids.len() > 1;
@@ -102,6 +107,23 @@ impl Engine {
         let same = |row: &Record| self.id_of(row).is_some_and(|other| other.to_text() == id.to_text());
         let row = rows.into_iter().find(same);
         row.map_or(Theirs::Unknown, Theirs::Record)
+    }
+
+    /// A request failed: what travelled in it stays, as far as nobody has settled it since.
+    pub(super) fn fail_all(
+        &mut self,
+        uids: &[Uid],
+        journey: &Journey,
+        error: &Error,
+        delta: &mut Delta,
+    ) -> Vec<ChangeOutcome> {
+        let mut outcomes = Vec::with_capacity(uids.len());
+        for uid in uids {
+            if self.waits_for(*uid, journey) {
+                outcomes.extend(self.fail(*uid, error, delta));
+            }
+        }
+        outcomes
     }
 
     /// One change failed: it stays, with its error.

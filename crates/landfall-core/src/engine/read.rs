@@ -68,6 +68,8 @@ pub(crate) struct ReadQueue {
     since: Vec<(ChangeKind, Record)>,
     /// The rows of the read under way are being stored.
     storing: bool,
+    /// The rows shown last came from a read, not from the program.
+    brought: bool,
     /// They are older than what another program stored meanwhile, so that the read is made again; and how often it was.
     older: bool,
     again: u32,
@@ -77,7 +79,17 @@ pub(crate) struct ReadQueue {
 const AGAIN: u32 = 3;
 
 impl ReadQueue {
-    /// Whether rows that were just read may be dropped for what another program stored, because they are read again.
+    /// Whether the rows shown came from a read: what another program stored may be newer.
+    pub(super) fn brought_rows(&self) -> bool {
+        self.brought
+    }
+
+    /// The rows shown are the program's own.
+    pub(super) fn given(&mut self) {
+        self.brought = false;
+    }
+
+    /// Whether rows that are being stored may be read again where another program stored something meanwhile.
     pub(super) fn may_be_made_again(&self) -> bool {
         self.storing && self.again < AGAIN
     }
@@ -85,6 +97,16 @@ impl ReadQueue {
     pub(super) fn make_again(&mut self) {
         self.again += 1;
         self.older = true;
+    }
+
+    /// Whether a read is under way whose rows are not shown yet.
+    pub(super) fn waits_for_answer(&self) -> bool {
+        self.running.is_some() && !self.storing
+    }
+
+    /// What the service is known to have, whatever the answer to the read under way says.
+    pub(super) fn heard(&mut self, news: Vec<(ChangeKind, Record)>) {
+        self.since.extend(news);
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -283,6 +305,7 @@ impl Engine {
         }
         self.from_store = false;
         self.take_fresh(answer);
+        self.reads.brought = true;
         self.elsewhere = self.current_total().saturating_sub(self.table.len());
         self.filtered_total = false;
         self.stored_after_read(run)
@@ -295,8 +318,13 @@ impl Engine {
         }
     }
 
+    /// Whether a read brings all records there are.
+    pub(super) fn reads_whole(&self) -> bool {
+        !self.options.server_paging && !self.options.server_filtering
+    }
+
     fn bring_up_to_date(&mut self, answer: &mut ReadAnswer) {
-        let whole = !self.options.server_paging && !self.options.server_filtering;
+        let whole = self.reads_whole();
         for (kind, record) in std::mem::take(&mut self.reads.since) {
             let Some(id) = self.id_of(&record).map(|id| id.to_text()) else { continue };
             let same = |row: &Record| self.id_of(row).is_some_and(|other| other.to_text() == id);

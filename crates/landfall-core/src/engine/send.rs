@@ -4,7 +4,7 @@
 
 use super::{
     Engine, Step, Steps,
-    change::{Failure, Standing},
+    change::{Failure, Journey, Sent, Standing},
     event::{Event, EventKind},
     report::ChangeOutcome,
     step::{Cont, Then},
@@ -21,6 +21,8 @@ impl Engine {
             let frozen = self.change(uid)?.sent.as_ref()?;
             Some((frozen.batch?, frozen.place))
         };
+        let journey =
+            |uid: Uid| self.change(uid).and_then(|change| change.sent.as_ref()).map(Sent::journey).unwrap_or_default();
         let at_once = self.options.batch && self.options.offers.contains(Operation::Submit);
         let mut out = Vec::new();
         // Bodies whose outcome is unknown travel again in the company and in the order they had: alone, or together.
@@ -28,13 +30,17 @@ impl Engine {
         for kind in KINDS {
             for uid in these(kind) {
                 let Some((batch, _)) = company(uid) else {
-                    out.push(Parcel { operation: kind.into(), uids: vec![uid], batch: false });
+                    let journey = journey(uid);
+                    out.push(Parcel { operation: kind.into(), uids: vec![uid], batch: false, journey });
                     continue;
                 };
                 let operation = if at_once { Operation::Submit } else { kind.into() };
-                match by_batch.iter_mut().find(|(known, parcel)| *known == batch && parcel.operation == operation) {
-                    Some((_, parcel)) => parcel.uids.push(uid),
-                    None => by_batch.push((batch, Parcel { operation, uids: vec![uid], batch: true })),
+                let same = |(known, parcel): &&mut (u64, Parcel)| *known == batch && parcel.operation == operation;
+                if let Some((_, parcel)) = by_batch.iter_mut().find(same) {
+                    parcel.uids.push(uid);
+                } else {
+                    let journey = journey(uid);
+                    by_batch.push((batch, Parcel { operation, uids: vec![uid], batch: true, journey }));
                 }
             }
             if !at_once {
@@ -44,7 +50,8 @@ impl Engine {
         out.extend(by_batch.into_iter().map(|(_, parcel)| parcel));
         if at_once && out.is_empty() {
             // A submit of nothing is sent all the same, as in Kendo.
-            out.push(Parcel { operation: Operation::Submit, uids: Vec::new(), batch: true });
+            let (operation, journey) = (Operation::Submit, Journey::default());
+            out.push(Parcel { operation, uids: Vec::new(), batch: true, journey });
         }
         for parcel in &mut out {
             parcel.uids.sort_by_key(|uid| company(*uid).map_or(0, |(_, place)| place));
@@ -81,8 +88,17 @@ impl Engine {
         let Some(mut parcel) = run.queue.pop_front() else { return self.try_finish() };
         let mode = run.mode;
         let whole = parcel.uids.len();
-        // Another program may have settled some of it since.
-        parcel.uids.retain(|uid| self.change(*uid).is_some_and(|change| change.sent.is_some()));
+        // Another program may have settled some of it since; what it froze instead goes in its own company.
+        let mut others = Vec::new();
+        parcel.uids.retain(|uid| {
+            let Some(sent) = self.change(*uid).and_then(|change| change.sent.as_ref()) else { return false };
+            let stays = sent.is_on(&parcel.journey);
+            others.extend((!stays).then_some(*uid));
+            stays
+        });
+        if let Some(run) = &mut self.sync {
+            run.follow.extend(others);
+        }
         if parcel.uids.is_empty() && whole > 0 {
             return Steps::from([Step::Run(Then(Cont::SyncNext))]);
         }
@@ -113,6 +129,7 @@ impl Engine {
                 id,
                 operation,
                 uids: parcel.uids,
+                journey: parcel.journey,
                 state: SlotState::Sent,
                 outcomes: Vec::new(),
                 events: Vec::new(),
@@ -150,8 +167,8 @@ impl Engine {
     pub(super) fn not_tried(&mut self, uids: Vec<Uid>, outcomes: Vec<ChangeOutcome>, delta: Delta) -> Steps {
         let id = self.next_number();
         let Some(run) = &mut self.sync else { return Steps::new() };
-        let (state, operation) = (SlotState::Answered, Operation::Update);
-        run.push(Slot { id, operation, uids, state, outcomes, events: Vec::new() });
+        let (state, operation, journey) = (SlotState::Answered, Operation::Update, Journey::default());
+        run.push(Slot { id, operation, uids, journey, state, outcomes, events: Vec::new() });
         let at = run.slots.len() - 1;
         self.store_answer(at, delta)
     }
@@ -271,6 +288,7 @@ impl Engine {
                     id,
                     operation: Operation::Update,
                     uids: Vec::new(),
+                    journey: Journey::default(),
                     state,
                     outcomes,
                     events: Vec::new(),
@@ -312,7 +330,8 @@ impl Engine {
         if !waiting.is_empty() {
             run.held = true;
             let (state, operation) = (SlotState::Done, Operation::Update);
-            run.push(Slot { id, operation, uids: Vec::new(), state, outcomes: waiting, events: Vec::new() });
+            let (uids, journey) = (Vec::new(), Journey::default());
+            run.push(Slot { id, operation, uids, journey, state, outcomes: waiting, events: Vec::new() });
         }
         self.sync = Some(run);
         let mut steps = self.open_gate();

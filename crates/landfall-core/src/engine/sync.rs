@@ -5,7 +5,7 @@
 
 use super::{
     Engine, Step, Steps,
-    change::{Change, Removed, Standing},
+    change::{Change, Journey, Removed, Standing},
     event::{Action, Event, EventKind, Item},
     report::{ChangeOutcome, SyncProgress, SyncReport},
     step::{Cont, Settled, Then, Ticket},
@@ -76,6 +76,7 @@ pub(super) struct Parcel {
     pub(super) operation: Operation,
     pub(super) uids: Vec<Uid>,
     pub(super) batch: bool,
+    pub(super) journey: Journey,
 }
 
 #[derive(Debug)]
@@ -83,6 +84,8 @@ pub(super) struct Slot {
     pub(super) id: u64,
     pub(super) operation: Operation,
     pub(super) uids: Vec<Uid>,
+    /// What the answer is about.
+    pub(super) journey: Journey,
     pub(super) state: SlotState,
     pub(super) outcomes: Vec<ChangeOutcome>,
     /// Events to fire when all is answered, in start order.
@@ -321,7 +324,8 @@ impl Engine {
         let id = self.next_number();
         let (operation, state) = (Operation::Update, SlotState::Done);
         if let Some(run) = &mut self.sync {
-            run.push(Slot { id, operation, uids: Vec::new(), state, outcomes, events: Vec::new() });
+            let (uids, journey) = (Vec::new(), Journey::default());
+            run.push(Slot { id, operation, uids, journey, state, outcomes, events: Vec::new() });
         }
     }
 
