@@ -12,6 +12,11 @@ pub(super) struct Handed {
 }
 
 impl Handed {
+    /// Whether every commit that was handed out is confirmed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     pub(super) fn push(&mut self, number: u64, whole: bool) {
         self.queue.push_back((number, whole));
         self.whole += usize::from(whole);
