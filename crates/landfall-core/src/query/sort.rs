@@ -73,6 +73,8 @@ impl Sort {
     }
 
     /// Compares whole records in place of the field; descending swaps the two (R7.42).
+    ///
+    /// It runs while the data source is locked: it must not call it.
     #[must_use]
     pub fn with_compare(mut self, compare: impl Fn(&Record, &Record) -> Ordering + Send + Sync + 'static) -> Self {
         self.compare = Some(Arc::new(compare));

@@ -45,6 +45,8 @@ impl Accessor {
     }
 
     /// A function of the whole answer.
+    ///
+    /// It runs while the data source is locked: it must not call it.
     pub fn function(get: impl Fn(&Value) -> Option<Value> + Send + Sync + 'static) -> Self {
         Self(Place::Function(Arc::new(get)))
     }
@@ -139,6 +141,8 @@ impl Schema {
     }
 
     /// A function that turns every answer into another before anything else reads it.
+    ///
+    /// It runs while the data source is locked: it must not call it.
     #[must_use]
     pub fn parse(mut self, parse: impl Fn(Value) -> Value + Send + Sync + 'static) -> Self {
         self.parse = Some(Arc::new(parse));
@@ -146,6 +150,8 @@ impl Schema {
     }
 
     /// A function that turns the records of a batch into what is sent as `models` (R3.21).
+    ///
+    /// It runs while the data source is locked: it must not call it.
     #[must_use]
     pub fn serialize_with(mut self, serialize: impl Fn(Vec<Record>) -> Value + Send + Sync + 'static) -> Self {
         self.serialize = Some(Arc::new(serialize));
