@@ -33,16 +33,21 @@ async fn g10_two_data_sources_on_one_key_keep_both_pending_changes() {
     assert_eq!(rows(&server).len(), 5);
 }
 
+/// Each reads, goes offline and has a draft of its own field of the first row.
+async fn edit_left_and_right(one: &DataSource, two: &DataSource) {
+    for (source, field) in [(one, "left"), (two, "right")] {
+        source.read().await.unwrap();
+        source.online(false).await.unwrap();
+        source.set(source.at(0).unwrap(), field, true).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn g10_two_edits_of_one_record_meet_field_by_field() {
     let server = three().build();
     let storage = MemoryStorage::new();
     let (one, two) = (kept(&server, storage.clone()), kept(&server, storage.clone()));
-    for (source, field) in [(&one, "left"), (&two, "right")] {
-        source.read().await.unwrap();
-        source.online(false).await.unwrap();
-        source.set(source.at(0).unwrap(), field, true).unwrap();
-    }
+    edit_left_and_right(&one, &two).await;
     one.sync().await.unwrap();
     two.sync().await.unwrap();
     drop((one, two));
@@ -77,11 +82,7 @@ async fn g10_a_draft_does_not_take_the_others_pending_change_away() {
     let server = three().build();
     let storage = MemoryStorage::new();
     let (one, two) = (kept(&server, storage.clone()), kept(&server, storage.clone()));
-    for (source, field) in [(&one, "left"), (&two, "right")] {
-        source.read().await.unwrap();
-        source.online(false).await.unwrap();
-        source.set(source.at(0).unwrap(), field, true).unwrap();
-    }
+    edit_left_and_right(&one, &two).await;
     one.sync().await.unwrap();
     // A commit that says nothing of the record that the second one has a draft of.
     two.push_update([record(r#"{"id":3,"name":"pushed"}"#)]).unwrap();

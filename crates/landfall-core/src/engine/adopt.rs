@@ -98,7 +98,7 @@ impl Engine {
             None => Some(&row.record),
         });
         let gone = restored.removed.iter().map(|gone| gone.change.base.as_ref());
-        shown.chain(gone).flatten().filter_map(|record| Some((self.given_id(record)?, record))).collect()
+        shown.chain(gone).flatten().filter_map(|record| Some((self.given_id(record)?.to_text(), record))).collect()
     }
 
     /// The service's records as they are known here, by id.
@@ -108,13 +108,7 @@ impl Engine {
             None => Some(row.record),
         });
         let gone = self.removed.iter().map(|gone| gone.change.base.as_ref());
-        shown.chain(gone).flatten().filter_map(|record| Some((self.given_id(record)?, record))).collect()
-    }
-
-    /// The id that the service gave a record, if it did.
-    fn given_id(&self, record: &Record) -> Option<Text> {
-        let id = self.id_of(record).filter(|id| !self.is_default_id(Some(id)))?;
-        Some(id.to_text())
+        shown.chain(gone).flatten().filter_map(|record| Some((self.given_id(record)?.to_text(), record))).collect()
     }
 
     /// The answer to a read that is under way may be older than what another program stored: what that one heard of the
@@ -150,9 +144,8 @@ impl Engine {
     /// pending goes on top of them, whoever stored it, as it is the last word on each change; and on top of that what is not
     /// stored yet.
     fn lay_over_fresh(&mut self, restored: Restored) {
+        let flying = self.flying();
         let ours = self.take_ours();
-        let flying = ours.iter().filter_map(|own| Some((own.row.uid, own.change.sent.clone()?)));
-        let flying: Vec<(Uid, Sent)> = flying.filter(|(_, sent)| sent.in_flight).collect();
         let there: HashSet<Uid> = restored.rows.iter().map(|(row, _)| row.uid).collect();
         for own in &ours {
             let (uid, base) = (own.row.uid, own.change.base.clone());
@@ -182,7 +175,7 @@ impl Engine {
         let mut removed = restored.removed;
         let gone = removed.take().map(|(_, gone)| (None, gone));
         let theirs: Vec<(Option<usize>, Removed)> = rows.chain(gone).collect();
-        self.lay_on_top(theirs, !self.options.server_paging && !self.options.server_filtering);
+        self.lay_on_top(theirs, self.reads_whole());
         self.fly_on(flying);
         self.lay_ours(ours, true);
         self.rebuild_groups();
@@ -240,10 +233,7 @@ impl Engine {
     /// Gives the rows of another program's state the identities by which their records are known here: a row that was read
     /// has another one in every program. An item that was made has one for all, and keeps it unless it is changed here.
     fn as_known_here(&mut self, restored: &mut Restored) {
-        let text = |record: &Record| {
-            let id = self.id_of(record).filter(|id| !self.is_default_id(Some(id)))?;
-            Some(id.to_text())
-        };
+        let text = |record: &Record| self.given_id(record).map(|id| id.to_text());
         let shown = self.table.rows().map(|row| (row.uid, self.overlay.get(&row.uid), row.record));
         let gone = self.removed.iter().chain(self.parked.iter());
         let all = shown.chain(gone.map(|gone| (gone.row.uid, Some(&gone.change), &gone.row.record)));
@@ -307,9 +297,8 @@ impl Engine {
     /// Shows a restored state with everything that was changed here on top of it.
     /// `known`: as in [`lay_ours`](Self::lay_ours).
     pub(crate) fn lay_drafts_over(&mut self, restored: Restored, known: bool) {
+        let flying = self.flying();
         let ours = self.take_ours();
-        let flying = ours.iter().filter_map(|own| Some((own.row.uid, own.change.sent.clone()?)));
-        let flying: Vec<(Uid, Sent)> = flying.filter(|(_, sent)| sent.in_flight).collect();
         let total = self.total;
         self.show(restored);
         self.fly_on(flying);

@@ -98,9 +98,7 @@ impl Engine {
         if error.status() == Some(410) {
             return Theirs::Gone;
         }
-        let Some(id) = self.id_of(&sent.record).filter(|id| !self.is_default_id(Some(id))) else {
-            return Theirs::Unknown;
-        };
+        let Some(id) = self.given_id(&sent.record) else { return Theirs::Unknown };
         let Some(body) = error.body() else { return Theirs::Unknown };
         let read = self.options.schema.write_answer(Some(body.clone())).ok();
         let rows = read.and_then(|answer| answer.rows).unwrap_or_default();

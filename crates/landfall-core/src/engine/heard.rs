@@ -73,19 +73,16 @@ impl Engine {
             return waits(change).then_some(heard.uid);
         }
         let id = heard.id.as_ref()?;
-        let gone = self.removed.iter().chain(self.parked.iter()).map(|gone| (gone.row.uid, &gone.change));
-        let mut all = self.overlay.iter().map(|(uid, change)| (*uid, change)).chain(gone);
         let same = |change: &Change| {
             let sent = change.sent.as_ref().and_then(|sent| self.id_of(&sent.record));
             sent.is_some_and(|sent| sent.to_text() == *id)
         };
-        all.find(|(_, change)| waits(change) && same(change)).map(|(uid, _)| uid)
+        self.all_changes().find(|(_, change)| waits(change) && same(change)).map(|(uid, _)| uid)
     }
 
     /// The id of a record that was sent, if it had one.
     pub(super) fn sent_id(&self, sent: &Sent) -> Option<Text> {
-        let id = self.id_of(&sent.record).filter(|id| !self.is_default_id(Some(id)))?;
-        Some(id.to_text())
+        self.given_id(&sent.record).map(|id| id.to_text())
     }
 
     /// Says what was heard again on top of a state in which it is not known yet.

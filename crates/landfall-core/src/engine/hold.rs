@@ -147,9 +147,8 @@ impl Engine {
 
     /// The frozen requests of several rows that a sync of this kind sends: whole, or not at all.
     pub(super) fn wanted_batches(&self, mode: Mode) -> HashSet<u64> {
-        let gone = self.removed.iter().chain(self.parked.iter()).map(|gone| (gone.row.uid, &gone.change));
-        let all = self.overlay.iter().map(|(uid, change)| (*uid, change)).chain(gone);
-        all.filter_map(|(uid, change)| Some((uid, change, change.sent.as_ref()?.batch?)))
+        self.all_changes()
+            .filter_map(|(uid, change)| Some((uid, change, change.sent.as_ref()?.batch?)))
             .filter(|(uid, change, _)| self.wants(*uid, change, mode))
             .map(|(_, _, batch)| batch)
             .collect()
@@ -178,11 +177,9 @@ impl Engine {
         if !ready {
             return None;
         }
-        let gone = self.removed.iter().chain(self.parked.iter()).map(|gone| &gone.change);
         let due = self
-            .overlay
-            .values()
-            .chain(gone)
+            .all_changes()
+            .map(|(_, change)| change)
             .filter(|change| change.sent.is_some() || change.accepted.is_some())
             .filter(|change| match (&change.sent, &change.accepted) {
                 (Some(_), _) => !self.asks(change),

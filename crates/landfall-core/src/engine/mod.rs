@@ -13,6 +13,7 @@ mod doubt;
 mod edit;
 mod event;
 mod fail;
+mod fresh;
 mod gone;
 mod groups;
 mod handed;
@@ -543,6 +544,11 @@ impl Engine {
 
     fn is_default_id(&self, id: Option<&Value>) -> bool {
         self.options.schema.model().is_some_and(|model| model.is_default_id(id))
+    }
+
+    /// The id that the service gave a record, if it did.
+    fn given_id(&self, record: &Record) -> Option<Value> {
+        self.id_of(record).filter(|id| !self.is_default_id(Some(id)))
     }
 
     /// Whether a record that came from the server counts as new (R2.18, C37).

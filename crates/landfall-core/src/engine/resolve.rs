@@ -147,9 +147,8 @@ impl Engine {
     }
 
     fn travel_together(&self, batch: u64) -> usize {
-        let gone = self.removed.iter().chain(self.parked.iter()).map(|gone| &gone.change);
-        let of_it = |change: &&Change| change.sent.as_ref().is_some_and(|sent| sent.batch == Some(batch));
-        self.overlay.values().chain(gone).filter(of_it).count()
+        let of_it = |change: &Change| change.sent.as_ref().is_some_and(|sent| sent.batch == Some(batch));
+        self.all_changes().filter(|(_, change)| of_it(change)).count()
     }
 
     fn amend(&mut self, ticket: Ticket, uid: Uid, record: Record) -> Result<Steps> {

@@ -252,9 +252,7 @@ impl Engine {
             return;
         }
         let known: HashSet<Uid> = send.iter().map(|(_, uid)| *uid).collect();
-        let gone = self.removed.iter().chain(self.parked.iter()).map(|gone| (gone.row.uid, &gone.change));
-        let all = self.overlay.iter().map(|(uid, change)| (*uid, change)).chain(gone);
-        let more = all.filter_map(|(uid, change)| {
+        let more = self.all_changes().filter_map(|(uid, change)| {
             let frozen = change.sent.as_ref().filter(|frozen| !frozen.in_flight)?;
             (frozen.batch.is_some_and(|batch| batches.contains(&batch)) && !known.contains(&uid))
                 .then_some((frozen.kind, uid))

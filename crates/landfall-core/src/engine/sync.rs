@@ -279,6 +279,12 @@ impl Engine {
         self.removed.get_mut(uid).or_else(|| self.parked.get_mut(uid)).map(|gone| &mut gone.change)
     }
 
+    /// Every change, wherever its row is.
+    pub(super) fn all_changes(&self) -> impl Iterator<Item = (Uid, &Change)> {
+        let gone = self.removed.iter().chain(self.parked.iter()).map(|gone| (gone.row.uid, &gone.change));
+        self.overlay.iter().map(|(uid, change)| (*uid, change)).chain(gone)
+    }
+
     pub(crate) fn change(&self, uid: Uid) -> Option<&Change> {
         self.overlay.get(&uid).or_else(|| self.gone(uid).map(|gone| &gone.change))
     }
@@ -410,8 +416,7 @@ impl Engine {
     }
 
     fn anything_is_sent(&self) -> bool {
-        let gone = self.removed.iter().chain(self.parked.iter()).map(|gone| &gone.change);
-        self.overlay.values().chain(gone).any(|change| change.sent.is_some())
+        self.all_changes().any(|(_, change)| change.sent.is_some())
     }
 
     /// What is seen, and the groups that cancelling goes back to, are what the sync leaves behind.

@@ -19,7 +19,7 @@ impl Engine {
         record: &Record,
         delta: &mut Delta,
     ) -> Option<(Record, Option<Change>)> {
-        let id = self.id_of(record).filter(|id| !self.is_default_id(Some(id)))?;
+        let id = self.given_id(record)?;
         let other = self.find_id(&id).filter(|other| *other != uid)?;
         if self.overlay.get(&other).is_some_and(|change| change.sent.is_some()) {
             // Its own request is on its way; the answer to that brings the two together.
