@@ -116,7 +116,8 @@ impl HttpBuilder {
         self.header(name, value)
     }
 
-    /// As [`header`](Self::header), from a function of the request.
+    /// As [`header`](Self::header), from a function of the request. One that panics ends the request with
+    /// [`Callback`](ErrorKind::Callback); nothing is sent then.
     #[must_use]
     pub fn headers_with(
         mut self,
@@ -134,7 +135,7 @@ impl HttpBuilder {
     }
 
     /// A function that gives bearer tokens and is asked once more, with the refused token, after a 401; the request is then
-    /// sent once more with the new one.
+    /// sent once more with the new one. One that fails or panics ends the request; nothing is sent then.
     #[must_use]
     pub fn bearer_with<F, Fut>(self, ask: F) -> Self
     where

@@ -3,7 +3,7 @@
 //! Owns the trait, its redacted holder, and the queue of those that wait for a new token. Shows no token.
 
 use async_trait::async_trait;
-use landfall_transport::Result;
+use landfall_transport::{Result, caught, caught_in};
 use std::{
     fmt,
     future::Future,
@@ -19,8 +19,15 @@ pub trait TokenProvider: Send + Sync + 'static {
     /// refused with the same token one asks, and all go on with what it gets.
     ///
     /// # Errors
-    /// Ends the request; nothing was sent then.
+    /// Ends the request; nothing was sent then. So does a panic, as [`Callback`](landfall_transport::ErrorKind::Callback).
     async fn token(&self, refused: Option<&str>) -> Result<Option<String>>;
+}
+
+/// Asks for a token. Nothing is under way by then: a provider that panics has failed, and nothing was sent.
+pub(crate) async fn ask(provider: &dyn TokenProvider, refused: Option<&str>) -> Result<Option<String>> {
+    // It may panic before there is a future to be polled.
+    let asked = caught("asking for a token", || provider.token(refused))?;
+    caught_in("asking for a token", asked).await?
 }
 
 /// The renewals of a channel's token: one at a time.
@@ -55,7 +62,7 @@ impl Renewals {
         {
             return Ok(renewal.given.clone());
         }
-        let given = provider.token(refused).await?;
+        let given = ask(provider, refused).await?;
         *latest = Some(Renewal { refused: refused.map(str::to_owned), given: given.clone() });
         self.count.fetch_add(1, Ordering::Release);
         Ok(given)

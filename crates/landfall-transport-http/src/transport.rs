@@ -7,12 +7,12 @@ use crate::{
     config::Options,
     error::{failed, located},
     secrets::Secrets,
-    token::Renewals,
+    token::{Renewals, ask},
 };
 use async_trait::async_trait;
 use landfall_transport::{
     Applied, Channel, Dialect, DialectTransport, Error, ErrorKind, Found, LookUp, Operation, Reply, Request, Result,
-    Transport, WireReply, WireRequest, answer, dialect::rest::Rest, origin, url::Url,
+    Transport, WireReply, WireRequest, answer, caught, dialect::rest::Rest, origin, url::Url,
 };
 use reqwest::{
     Method,
@@ -56,7 +56,8 @@ impl HttpChannel {
                 set(&mut map, sent, name, value)?;
             }
             if let Some(headers) = &self.options.headers_fn {
-                for (name, value) in headers(sent) {
+                // Nothing is sent yet: a panic is this request's error, and no doubt.
+                for (name, value) in caught("making headers", || headers(sent))? {
                     set(&mut map, sent, &name, &value)?;
                 }
             }
@@ -205,7 +206,7 @@ impl Channel for HttpChannel {
         let provider = self.options.token.as_ref().filter(|_| self.is_own(&url));
         let Some(provider) = provider else { return self.attempt(sent, &url, None, deadline).await };
         let seen = self.renewals.count();
-        let token = provider.token(None).await.map_err(|error| error.applied(Applied::No))?;
+        let token = ask(provider.as_ref(), None).await.map_err(|error| error.applied(Applied::No))?;
         let reply = self.attempt(sent, &url, token.as_deref(), deadline).await?;
         if reply.status != 401 {
             return Ok(reply);

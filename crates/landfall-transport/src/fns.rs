@@ -4,7 +4,7 @@
 
 use crate::{
     Applied, Body, Error, ErrorKind, Operation, Reply, Request, Result, Transport,
-    caught::{Caught, caught},
+    caught::{caught, caught_in},
 };
 use async_trait::async_trait;
 use landfall_core::{Record, Value};
@@ -167,7 +167,10 @@ impl Transport for FnTransport {
         let doubt = if operation == Operation::Read { Applied::No } else { Applied::Maybe };
         let panicked = |error: Error| error.applied(doubt).during(operation.as_str());
         let answering = caught("starting an operation", || handler(request)).map_err(panicked)?;
-        Caught(answering).await.map_err(panicked)?.map_err(|error| error.during(operation.as_str()))
+        caught_in("running an operation", answering)
+            .await
+            .map_err(panicked)?
+            .map_err(|error| error.during(operation.as_str()))
     }
 
     fn offers(&self, operation: Operation) -> bool {

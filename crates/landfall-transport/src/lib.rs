@@ -35,6 +35,7 @@ mod wire;
 pub mod xml;
 
 pub use cached::Cached;
+pub use caught::{caught, caught_in};
 pub use channel::Channel;
 pub use dates::{Dates, Utc, Zone, local_iso};
 pub use dialect::{Dialect, Surroundings};

@@ -4,7 +4,7 @@
 
 use crate::{
     Channel, Dialect, ErrorKind, Found, LookUp, Operation, Reply, Request, Result, Surroundings, Transport, answer,
-    caught::{Caught, caught},
+    caught::{caught, caught_in},
 };
 use async_trait::async_trait;
 
@@ -54,8 +54,8 @@ impl<D: Dialect, C: Channel> Transport for DialectTransport<D, C> {
                 .map_err(|error| error.during(name))?
         };
         let Some(sent) = spelled else { return Ok(Reply::empty()) };
-        // Channels run user code too: token hooks, header functions.
-        let exchanged = Caught(self.channel.exchange(&sent)).await;
+        // Channels run user code too. One that knows that nothing was sent when it panicked says so itself.
+        let exchanged = caught_in("exchanging a request", self.channel.exchange(&sent)).await;
         let exchanged = exchanged.unwrap_or_else(|panic| Err(panic.applied(answer::doubt(&sent))));
         let reply = exchanged.map_err(|error| error.during(name))?;
         let status = reply.status;
@@ -83,7 +83,7 @@ impl<D: Dialect, C: Channel> Transport for DialectTransport<D, C> {
             caught("spelling a request", || self.dialect.look_up(&ask, &around)).and_then(|spelled| spelled)
         };
         let Some(sent) = spelled.map_err(|error| error.during("look up"))? else { return Ok(Found::Unknown) };
-        let exchanged = Caught(self.channel.exchange(&sent)).await;
+        let exchanged = caught_in("exchanging a request", self.channel.exchange(&sent)).await;
         let reply = exchanged.and_then(|reply| reply).map_err(|error| error.during("look up"))?;
         let read = caught("reading an answer", || self.dialect.found(&ask, &sent, reply)).and_then(|read| read);
         read.map_err(|error| error.during("look up"))
