@@ -152,6 +152,15 @@ impl<T: Row> Builder<T> {
         self
     }
 
+    /// A batch that is refused with a 4xx is taken apart within the same sync: each of its changes is sent once more, alone and
+    /// under a key of its own, so that only those fail that are meant. Default: on; off after [`kendo`](Self::kendo), as
+    /// there is one request a kind in Kendo. Switched off, all of its changes fail, none of them counts as refused
+    /// ([`Failure::in_company`](crate::Failure::in_company)), and the next sync of any kind sends each alone.
+    pub fn split_refused_batches(mut self, on: bool) -> Self {
+        self.options.split_refused_batches = on;
+        self
+    }
+
     /// Sync after every edit. Default: off.
     #[doc(alias = "autoSync")]
     pub fn auto_sync(mut self, on: bool) -> Self {

@@ -8,6 +8,7 @@
     reason = "tests may stop at the first surprise"
 )]
 
+mod apart;
 mod callbacks;
 mod cancels;
 mod depths;

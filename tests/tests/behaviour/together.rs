@@ -154,7 +154,8 @@ async fn g3_what_was_refused_in_company_is_offered_again_alone() {
             .on_sync(Operation::Read, move |_| Ok(given()))
             .on_sync(Operation::Update, move |request| gate(&request).map(|body| Reply { body, ..Reply::empty() }));
         let builder = DataSource::builder().transport(transport).model(model()).batch(true);
-        let source = builder.storage(MemoryStorage::new(), "rows").build().unwrap();
+        let builder = builder.split_refused_batches(false).storage(MemoryStorage::new(), "rows");
+        let source = builder.build().unwrap();
         source.read().await.unwrap();
         source.set(source.get(1).unwrap(), "name", "good").unwrap();
         source.set(source.get(2).unwrap(), "name", "bad").unwrap();

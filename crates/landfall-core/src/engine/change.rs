@@ -94,6 +94,15 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Whether a request that held other changes as well was refused with a 4xx: which of them was meant is not known, and
+    /// none was applied. Such a change is not counted as refused; it is sent alone by the next sync of any kind, at once where
+    /// the data source [splits](super::Options::split_refused_batches) refused batches.
+    pub fn in_company(&self) -> bool {
+        self.together
+            && matches!(self.verdict, Verdict::Quarantine | Verdict::Conflict)
+            && self.status.is_some_and(|status| (400..500).contains(&status))
+    }
+
     /// When the change may be sent again, if it waits; by the clock that [`at`](Self::at) goes by.
     pub fn retry_at(&self) -> Option<Date> {
         let wait = i64::try_from(self.wait?.as_millis()).unwrap_or(i64::MAX);

@@ -65,7 +65,9 @@ impl Engine {
             accepted.is_some_and(|accepted| {
                 let failure = accepted.failure.as_ref();
                 accepted.kind != ChangeKind::Create
-                    && failure.is_some_and(|own| own.verdict == Verdict::Conflict && own.theirs == Theirs::Unknown)
+                    && failure.is_some_and(|own| {
+                        own.verdict == Verdict::Conflict && own.theirs == Theirs::Unknown && !own.in_company()
+                    })
             })
         };
         let unknown: Vec<Uid> = uids.iter().filter(unknown).copied().collect();

@@ -4,7 +4,7 @@
 
 use super::{
     Engine, Step, Steps,
-    change::{Accepted, Journey, Sent, Standing, Theirs},
+    change::{Accepted, Failure, Journey, Sent, Standing, Theirs},
     event::{Event, EventKind},
     heard::Said,
     policy::{Try, Verdict},
@@ -50,7 +50,8 @@ impl Engine {
     }
 
     /// What travelled in one request failed with it. Where that says that nothing more is needed, of several it may mean
-    /// any: none was applied, and each is sent again at once, alone. Gives the outcomes of the others.
+    /// any: none was applied, and each is sent again at once, alone; so is what was refused, where batches are split. Gives
+    /// the outcomes of the others.
     pub(super) fn fail_together(
         &mut self,
         operation: Operation,
@@ -73,15 +74,23 @@ impl Engine {
                 verdicts = (Verdict::Quarantine, Verdict::Quarantine);
             }
             let Some(outcome) = self.fail_as(*uid, error, verdicts, None, delta) else { continue };
-            let again = verdicts.0 == Verdict::Done
-                && uids.len() > 1
-                && self.change(*uid).and_then(|change| change.accepted.as_ref()).is_some_and(|own| own.kind == kind);
+            // Without a storage a failure has become a draft, unless it was kept to be sent again.
+            let again = uids.len() > 1
+                && self.change(*uid).and_then(|change| change.accepted.as_ref()).is_some_and(|own| {
+                    own.kind == kind && own.failure.as_ref().is_some_and(|failure| self.is_split(failure))
+                });
             match &mut self.sync {
                 Some(run) if again => run.follow.push(*uid),
                 _ => outcomes.push(outcome),
             }
         }
         outcomes
+    }
+
+    /// Whether what failed so in company is sent again at once, alone.
+    fn is_split(&self, failure: &Failure) -> bool {
+        failure.together
+            && (failure.verdict == Verdict::Done || self.options.split_refused_batches && failure.in_company())
     }
 
     /// What the failure policy says of a failed try: for the change, and for the queue.
@@ -152,10 +161,13 @@ impl Engine {
         // What the service did not look at stays frozen where another program may be sending it as well.
         if storage && matches!(verdict, Verdict::Quarantine | Verdict::Conflict) {
             let id = self.sent_id(&sent);
-            self.unstored.note(uid, id, &sent.key, Said::Failed(error.clone(), verdict, theirs.clone()));
+            let said = Said::Failed(error.clone(), verdict, theirs.clone(), sent.together);
+            self.unstored.note(uid, id, &sent.key, said);
         }
         let mut failure = self.failure(error, verdict, sent.attempts, &sent);
         failure.together = std::mem::take(&mut sent.together);
+        let again = self.is_split(&failure);
+        let standing = if failure.in_company() { Standing::Queued } else { verdict.standing() };
         if verdict == Verdict::Conflict {
             failure.theirs = theirs.unwrap_or_else(|| self.theirs_in(error, &sent));
         }
@@ -190,7 +202,7 @@ impl Engine {
                 if created && accepted.kind == ChangeKind::Update {
                     accepted.kind = ChangeKind::Create;
                 }
-                accepted.standing = verdict.standing();
+                accepted.standing = standing;
                 accepted.attempts = sent.attempts;
                 accepted.failure = Some(failure);
             } else {
@@ -200,17 +212,14 @@ impl Engine {
                     key: sent.key,
                     changed: sent.changed,
                     offline: None,
-                    standing: verdict.standing(),
+                    standing,
                     attempts: sent.attempts,
                     failure: Some(failure),
                     unstored: false,
                     before: None,
                 });
             }
-        } else if verdict == Verdict::Done
-            && sent.batch.is_some()
-            && let Some(accepted) = change.accepted.as_mut().filter(|accepted| sent.is_of(accepted))
-        {
+        } else if again && let Some(accepted) = change.accepted.as_mut().filter(|accepted| sent.is_of(accepted)) {
             // Sent again at once, alone.
             accepted.failure = Some(failure);
             return Some(outcome);

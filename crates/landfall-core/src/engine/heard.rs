@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub(super) enum Said {
     Done(Record),
-    Failed(Error, Verdict, Option<Theirs>),
+    /// At last: whether the request held other changes as well.
+    Failed(Error, Verdict, Option<Theirs>, bool),
 }
 
 #[derive(Clone, Debug)]
@@ -94,7 +95,10 @@ impl Engine {
             let mut delta = Delta::default();
             match &one.said {
                 Said::Done(record) => drop(self.acknowledge(uid, record, &mut delta)),
-                Said::Failed(error, verdict, theirs) => {
+                Said::Failed(error, verdict, theirs, together) => {
+                    if let Some(sent) = self.change_mut(uid).and_then(|change| change.sent.as_mut()) {
+                        sent.together = *together;
+                    }
                     drop(self.fail_as(uid, error, (*verdict, Verdict::Retry), theirs.clone(), &mut delta));
                 }
             }

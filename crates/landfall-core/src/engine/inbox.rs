@@ -73,6 +73,9 @@ impl Pending {
             let said: String = body.as_str().map_or_else(|| body.to_json(), str::to_owned).chars().take(200).collect();
             _ = write!(out, "; the service said: {said}");
         }
+        if failure.in_company() {
+            out.push_str("; which change of the request was meant is not known, it is sent alone next");
+        }
         if let Some(at) = self.retry_at() {
             _ = write!(out, "; again at {at}");
         }

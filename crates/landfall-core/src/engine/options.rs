@@ -16,6 +16,9 @@ pub struct Options {
     pub schema: Schema,
     /// Send all changes of a kind as one request.
     pub batch: bool,
+    /// A batch that is refused with a 4xx is taken apart within the same sync: each of its changes is sent once more, alone.
+    /// Default: on; off for options taken over from Kendo, where the changes go alone with the next sync.
+    pub split_refused_batches: bool,
     /// Sync after every edit.
     pub auto_sync: bool,
     /// A local sort reorders the data itself.
@@ -75,6 +78,7 @@ impl Default for Options {
         Self {
             schema: Schema::default(),
             batch: false,
+            split_refused_batches: true,
             auto_sync: false,
             in_place_sort: false,
             page: None,
@@ -219,6 +223,7 @@ impl Options {
         Ok(Self {
             schema: Schema::from_kendo(options)?,
             batch: flag("batch"),
+            split_refused_batches: false,
             auto_sync: flag("autoSync"),
             in_place_sort: flag("inPlaceSort"),
             page: number("page"),
