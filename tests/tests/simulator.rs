@@ -89,11 +89,12 @@ fn schedules_keep_every_invariant() {
 /// accepted once more by the next sync, and removed what was made anew since (6363);
 /// rows of a read that could not be stored were laid over what the other one stored later (25856, 27749, 39601, 41639, 54546);
 /// a draft over an edit that was in conflict with the other one's removal was put out of sight, and no sync accepted it (36207,
-/// 48198); a removal was done twice, and what the other program had made of the record in between stayed (15286).
+/// 48198); a removal was done twice, and what the other program had made of the record in between stayed (15286);
+/// a first try that certainly did nothing gave up a request which the other program had taken over and sent (131992, 156939).
 const PAIRS: &[u64] = &[
     8, 92, 97, 128, 131, 138, 140, 244, 497, 575, 825, 906, 968, 990, 1079, 1104, 1387, 1793, 3409, 3434, 4926, 5400,
     5535, 5903, 6363, 7072, 9626, 11_079, 12_406, 12_907, 15_286, 25_856, 27_749, 36_207, 39_601, 41_639, 48_198,
-    54_546,
+    54_546, 109_200, 131_992, 156_939,
 ];
 
 #[test]

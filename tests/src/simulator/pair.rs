@@ -239,8 +239,14 @@ impl Pair {
 
     /// A sync covers what its program shows of what it wrote; a read dropped the rest.
     fn cover(&mut self, who: usize, ticket: Ticket) {
+        let engine = &self.clients[who].engine;
         let shown: BTreeMap<String, Record> =
-            self.clients[who].engine.data().into_iter().map(|item| (key_of(&item.record), item.record)).collect();
+            engine.data().into_iter().map(|item| (key_of(&item.record), item.record)).collect();
+        // A record that the last read did not bring is not shown, with what is pending of it: that removes nothing.
+        let removed: BTreeSet<String> = engine.destroyed().iter().map(|item| key_of(&item.record)).collect();
+        let pending = engine.pending_changes().into_iter().map(|change| key_of(&change.record));
+        let parked: BTreeSet<String> =
+            pending.filter(|key| !shown.contains_key(key) && !removed.contains(key)).collect();
         let mut covered = Vec::new();
         for (place, writes) in &self.writes {
             let record = shown.get(&place.0);
@@ -248,7 +254,7 @@ impl Pair {
                 let holds = |field: &str, value: &Value| record.is_some_and(|record| record.get(field) == Some(value));
                 let is_shown = match &write.with {
                     Some((field, value)) => holds(field, value),
-                    None if place.1 == EXISTS => record.is_none(),
+                    None if place.1 == EXISTS => record.is_none() && !parked.contains(&place.0),
                     None => holds(place.1, &write.value),
                 };
                 if is_shown {

@@ -314,13 +314,14 @@ impl Engine {
     }
 
     /// Requests under way stay so, unless somebody else has settled what they are about: then nobody waits for their answers.
+    /// The other program may send them as well by now, so that whatever this one hears of its own try, they are in doubt.
     pub(crate) fn fly_on(&mut self, flying: Vec<(Uid, Sent)>) {
         let storage = self.options.offline_storage;
         for (uid, sent) in flying {
             if let Some(change) = self.change_mut(uid)
                 && (!storage || change.sent.as_ref().is_some_and(|other| other.key == sent.key))
             {
-                change.sent = Some(sent);
+                change.sent = Some(Sent { in_doubt: true, ..sent });
             }
         }
     }
