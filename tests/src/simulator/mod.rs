@@ -17,6 +17,7 @@
 mod client;
 mod dice;
 mod pair;
+mod seen;
 mod server;
 mod world;
 

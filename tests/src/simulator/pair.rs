@@ -9,6 +9,7 @@
 use super::{
     client::{Call, Client, Extra},
     dice::Dice,
+    seen::{self, key_of},
     server::Server,
     world::Tally,
 };
@@ -16,7 +17,7 @@ use landfall_core::{
     Applied, Decision, Error, ErrorKind, Operation, Record, Request, StoredRow, StoredState, Ticket, Value, Verdict,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -62,10 +63,6 @@ pub(super) struct Pair {
     both: bool,
     extra: Extra,
     calm: bool,
-}
-
-fn key_of(record: &Record) -> String {
-    record.get("key").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn told(request: &Request) -> String {
@@ -240,13 +237,8 @@ impl Pair {
     /// A sync covers what its program shows of what it wrote; a read dropped the rest.
     fn cover(&mut self, who: usize, ticket: Ticket) {
         let engine = &self.clients[who].engine;
-        let shown: BTreeMap<String, Record> =
-            engine.data().into_iter().map(|item| (key_of(&item.record), item.record)).collect();
-        // A record that the last read did not bring is not shown, with what is pending of it: that removes nothing.
-        let removed: BTreeSet<String> = engine.destroyed().iter().map(|item| key_of(&item.record)).collect();
-        let pending = engine.pending_changes().into_iter().map(|change| key_of(&change.record));
-        let parked: BTreeSet<String> =
-            pending.filter(|key| !shown.contains_key(key) && !removed.contains(key)).collect();
+        // What is out of sight is not removed.
+        let (shown, hidden) = (seen::shown(engine), seen::out_of_sight(engine));
         let mut covered = Vec::new();
         for (place, writes) in &self.writes {
             let record = shown.get(&place.0);
@@ -254,7 +246,7 @@ impl Pair {
                 let holds = |field: &str, value: &Value| record.is_some_and(|record| record.get(field) == Some(value));
                 let is_shown = match &write.with {
                     Some((field, value)) => holds(field, value),
-                    None if place.1 == EXISTS => record.is_none() && !parked.contains(&place.0),
+                    None if place.1 == EXISTS => record.is_none() && !hidden.contains_key(&place.0),
                     None => holds(place.1, &write.value),
                 };
                 if is_shown {
@@ -323,22 +315,7 @@ impl Pair {
 
     /// What is there after a restart is allowed by what was acknowledged.
     fn restored(&self, who: usize) -> Result<(), String> {
-        let engine = &self.clients[who].engine;
-        let mut shown: BTreeMap<String, Record> = BTreeMap::new();
-        for item in engine.data() {
-            if shown.insert(key_of(&item.record), item.record.clone()).is_some() {
-                return Err(format!("{} is there twice after a restart", key_of(&item.record)));
-            }
-        }
-        // Changes of rows that the service did not mention any more are kept out of sight.
-        let gone: BTreeSet<String> = engine.destroyed().iter().map(|item| key_of(&item.record)).collect();
-        for pending in engine.pending_changes() {
-            let key = key_of(&pending.record);
-            if !gone.contains(&key) {
-                let record = pending.waiting.map_or(pending.record, |(_, record)| record);
-                shown.entry(key).or_insert(record);
-            }
-        }
+        let shown = seen::restored(&self.clients[who].engine)?;
         self.allowed(&shown).map_err(|problem| format!("step {}: I1: {who}: {problem}", self.tally.steps))
     }
 

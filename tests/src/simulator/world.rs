@@ -3,6 +3,7 @@
 use super::{
     client::{Call, Client, Extra},
     dice::Dice,
+    seen::{self, key_of},
     server::Server,
 };
 use landfall_core::{Applied, Decision, Error, ErrorKind, Operation, Record, Reply, Request, StoredState, Value};
@@ -118,10 +119,6 @@ pub(crate) struct World {
 
 /// Spreads the first number drawn.
 const EXTRA: u64 = 0x521B_18A9_1AB1_C42F;
-
-fn key_of(record: &Record) -> String {
-    record.get("key").and_then(Value::as_str).unwrap_or_default().to_owned()
-}
 
 impl World {
     pub(crate) fn new(mut dice: Dice, talk: bool) -> Self {
@@ -371,21 +368,7 @@ impl World {
 
     /// What was restored must hold everything that was acknowledged; it becomes what is certain.
     fn restored(&mut self) -> Result<(), String> {
-        let mut shown: BTreeMap<String, Record> = BTreeMap::new();
-        for item in self.client.engine.data() {
-            if shown.insert(key_of(&item.record), item.record.clone()).is_some() {
-                return Err(format!("{} is there twice after a restart", key_of(&item.record)));
-            }
-        }
-        // Changes of rows that the service did not mention any more are kept out of sight.
-        let gone: BTreeSet<String> = self.client.engine.destroyed().iter().map(|item| key_of(&item.record)).collect();
-        for pending in self.client.engine.pending_changes() {
-            let key = key_of(&pending.record);
-            if !shown.contains_key(&key) && !gone.contains(&key) {
-                let record = pending.waiting.map_or(pending.record, |(_, record)| record);
-                shown.insert(key, record);
-            }
-        }
+        let shown = seen::restored(&self.client.engine)?;
         for (key, row) in &mut self.model {
             let there = shown.get(key);
             let exists = Value::from(there.is_some());
@@ -616,9 +599,7 @@ impl World {
 
     /// What the program sees: its own last edit, unless a read dropped drafts.
     fn shown(&mut self) -> Result<(), String> {
-        let shown: BTreeMap<String, Record> =
-            self.client.engine.data().into_iter().map(|item| (key_of(&item.record), item.record)).collect();
-        let gone: BTreeSet<String> = self.client.engine.destroyed().iter().map(|item| key_of(&item.record)).collect();
+        let (shown, gone) = (seen::shown(&self.client.engine), seen::removed(&self.client.engine));
         for (key, row) in &mut self.model {
             let record = shown.get(key);
             for (place, history) in row.iter_mut() {
@@ -725,8 +706,7 @@ impl World {
                 return Err(format!("I9: {} is on the server twice", key_of(row)));
             }
         }
-        let ours: BTreeMap<String, Record> =
-            self.client.engine.data().into_iter().map(|item| (key_of(&item.record), item.record)).collect();
+        let ours = seen::shown(&self.client.engine);
         if self.client.engine.has_changes() {
             return Err("I13: it has changes although everything is synced".to_owned());
         }

@@ -2,7 +2,7 @@
 
 use crate::help::{model, record};
 use landfall::{
-    Builder, DataSource, Error, ErrorKind, EventKind, Standing, SyncReport, Verdict,
+    Builder, DataSource, Error, ErrorKind, EventKind, Record, Standing, SyncReport, Verdict,
     storage::MemoryStorage,
     transport::{FnTransport, Operation, Reply, Request, from_fns},
 };
@@ -14,6 +14,11 @@ use std::{
     },
     time::Duration,
 };
+
+/// The rows of the service.
+fn four() -> Vec<Record> {
+    (1..=4).map(|id| record(&format!(r#"{{"id":{id},"name":"n"}}"#))).collect()
+}
 
 /// A service of four rows that refuses every request which holds a row named "bad", and applies the others.
 #[derive(Clone)]
@@ -42,7 +47,7 @@ impl Service {
 
     fn transport(&self) -> FnTransport {
         let writes = self.clone();
-        let given: Vec<_> = (1..=4).map(|id| record(&format!(r#"{{"id":{id},"name":"n"}}"#))).collect();
+        let given = four();
         from_fns()
             .on_sync(Operation::Read, move |_| Ok(given.clone()))
             .on_sync(Operation::Update, move |request| writes.write(&request))
@@ -191,7 +196,7 @@ async fn g3_changes_of_a_refused_batch_are_nobodys_decision() {
 async fn g2_a_batch_that_is_answered_with_errors_is_not_taken_apart() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
-    let given: Vec<_> = (1..=4).map(|id| record(&format!(r#"{{"id":{id},"name":"n"}}"#))).collect();
+    let given = four();
     let transport =
         from_fns().on_sync(Operation::Read, move |_| Ok(given.clone())).on_sync(Operation::Update, move |_| {
             counted.fetch_add(1, Ordering::Relaxed);

@@ -16,8 +16,13 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub(super) enum Said {
     Done(Record),
-    /// At last: whether the request held other changes as well.
-    Failed(Error, Verdict, Option<Theirs>, bool),
+    /// `together`: the request held other changes as well.
+    Failed {
+        error: Error,
+        verdict: Verdict,
+        theirs: Option<Theirs>,
+        together: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -95,7 +100,7 @@ impl Engine {
             let mut delta = Delta::default();
             match &one.said {
                 Said::Done(record) => drop(self.acknowledge(uid, record, &mut delta)),
-                Said::Failed(error, verdict, theirs, together) => {
+                Said::Failed { error, verdict, theirs, together } => {
                     if let Some(sent) = self.change_mut(uid).and_then(|change| change.sent.as_mut()) {
                         sent.together = *together;
                     }

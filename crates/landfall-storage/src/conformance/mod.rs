@@ -3,20 +3,19 @@
 //! For authors of storages, ours and yours. Put this into `tests/conformance.rs` of your crate:
 //!
 //! ```no_run
-//! # use landfall_storage::{Capability, Delta, Result, Revision, Storage, StoredState};
-//! # #[derive(Clone, Debug, Default)] struct MyStorage;
-//! # #[async_trait::async_trait] impl Storage for MyStorage {
-//! #     async fn load(&self, _: &str) -> Result<StoredState> { todo!() }
-//! #     async fn commit(&self, _: &str, _: Revision, _: Delta) -> Result<Revision> { todo!() }
-//! #     async fn remove(&self, _: &str) -> Result<()> { todo!() }
-//! #     async fn keys(&self) -> Result<Vec<String>> { todo!() }
-//! #     async fn usage(&self, _: Option<&str>) -> Result<u64> { todo!() }
-//! #     fn capability(&self) -> Capability { Capability::none() }
+//! # use std::{convert::Infallible, sync::{Arc, Mutex}};
+//! # fn my_storage() -> landfall_storage::ItemAdapter<impl landfall_storage::ItemStorage> {
+//! #     let item: Arc<Mutex<Option<String>>> = Arc::default();
+//! #     let set = Arc::clone(&item);
+//! #     landfall_storage::item_storage(
+//! #         move || Ok::<_, Infallible>(item.lock().unwrap().clone()),
+//! #         move |text| { *set.lock().unwrap() = Some(text.to_owned()); Ok::<_, Infallible>(()) },
+//! #     )
 //! # }
 //! # #[allow(unused_imports)]
 //! use landfall_storage::{conformance::Place, storage_conformance};
 //!
-//! storage_conformance!(|| Place::of_clones(MyStorage::default()));
+//! storage_conformance!(|| Place::of_clones(my_storage()));
 //! # fn main() {}
 //! ```
 //!
