@@ -385,7 +385,7 @@ fn panicking_handlers_half_apply_nothing() {
 /// I19: handlers may call whatever they like; nothing waits for itself, and nothing is lost.
 #[test]
 fn handlers_may_call_the_data_source() {
-    let calls: [(&str, Call); 10] = [
+    let calls: [(&str, Call); 18] = [
         ("set", |s| drop(s.at(0).map(|row| s.set(row, "name", "inside")))),
         ("add", |s| drop(s.add(row(r#"{"name":"inside"}"#)))),
         ("remove", |s| drop(s.at(2).map(|row| s.remove(row)))),
@@ -396,6 +396,18 @@ fn handlers_may_call_the_data_source() {
         ("online", |s| drop(s.online(true))),
         ("view", |s| drop(s.view())),
         ("push", |s| drop(s.push_update([row(r#"{"id":2,"name":"pushed"}"#)]))),
+        ("query", |s| drop(s.query(QueryOptions::default()))),
+        ("filter", |s| drop(s.filter(Filter::neq("name", "z")))),
+        ("cancel_read", |s| drop(s.cancel_read().then(|| s.read()))),
+        ("cancel_sync", |s| drop(s.cancel_sync().then(|| s.cancel_changes()))),
+        ("restore_with", |s| drop(s.restore_with(|_| ()))),
+        ("edit_array", |s| drop(s.at(0).map(|row| s.edit_array(row, "name", Vec::clear)))),
+        ("decide", |s| {
+            for change in s.pending() {
+                drop(s.edit_and_retry(change.uid, |row| drop(row.set("name", "decided"))));
+            }
+        }),
+        ("wait", |s| drop((s.sync().wait(), s.read().wait(), s.idle().wait()))),
     ];
     on_a_runtime(async {
         for kind in EVENTS {

@@ -70,7 +70,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The operation was cancelled, or a handler prevented it.
     Cancelled,
-    /// A user's callback panicked.
+    /// A user's callback panicked; or the data source was called, or waited for, in a callback where that would wait for
+    /// itself.
     Callback,
     /// Anything else.
     Unexpected,
@@ -108,7 +109,7 @@ impl ErrorKind {
             Self::Closed => "closed",
             Self::Unsupported => "unsupported",
             Self::Cancelled => "cancelled",
-            Self::Callback => "a callback panicked",
+            Self::Callback => "a callback failed",
             Self::Unexpected => "unexpected error",
         })
     }

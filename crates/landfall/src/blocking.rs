@@ -21,7 +21,7 @@
 //! # Ok(()) }
 //! ```
 
-use crate::{Builder, Outcome, Row};
+use crate::{Builder, Outcome, Row, driver::guarded, operation};
 use landfall_core::{
     Aggregate, Error, ErrorKind, Filter, Group, Preview, QueryOptions, Record, Result, Sort, SyncReport, Uid, Value,
 };
@@ -31,7 +31,11 @@ use tokio::{
     sync::oneshot,
 };
 
-/// A data source whose calls wait. Not for use inside an async context.
+/// A data source whose calls wait.
+///
+/// Where a call must not wait it fails, while what it started goes on: with `Callback` in a handler of its own events and in
+/// a function that it runs, with `Unsupported` on a thread of an async runtime. The async calls, which the handle inside
+/// has ([`Deref`]), start the same work without waiting.
 pub struct DataSource<T = Record> {
     // Dropped first, so that the driver ends before its runtime does.
     inner: Option<crate::DataSource<T>>,
@@ -291,7 +295,7 @@ impl<T> DataSource<T> {
     /// # Errors
     /// As there.
     pub fn offline_data(&self) -> Result<Value> {
-        self.runtime()?.block_on(crate::DataSource::offline_data(self))
+        operation::wait(self.export()?, self.shared().inside()).map_err(|error| error.during("offline_data"))
     }
 
     /// See [`set_offline_data`](crate::DataSource::set_offline_data).
@@ -307,7 +311,12 @@ impl<T> DataSource<T> {
     /// # Errors
     /// As there.
     pub fn storage_usage(&self) -> Result<u64> {
-        self.runtime()?.block_on(crate::DataSource::storage_usage(self))
+        let Some((storage, key)) = self.shared().storage.clone() else {
+            return Err(Error::new(ErrorKind::Config, "there is no offline storage").during("storage_usage"));
+        };
+        let (sender, receiver) = oneshot::channel();
+        drop(self.runtime()?.spawn(async move { drop(sender.send(guarded(storage.usage(Some(&key))).await)) }));
+        operation::wait(receiver, self.shared().inside()).map_err(|error| error.during("storage_usage"))
     }
 }
 
@@ -321,6 +330,12 @@ impl<T> Deref for DataSource<T> {
 
 impl<T> Drop for DataSource<T> {
     fn drop(&mut self) {
+        if self.shared().inside().holds()
+            && let Some(runtime) = &mut self.runtime
+        {
+            // Its thread may wait for what this one has locked: it ends by itself.
+            drop(runtime.thread.take());
+        }
         drop(self.inner.take());
         drop(self.runtime.take());
     }

@@ -328,7 +328,8 @@ impl<T: Row> Builder<T> {
     }
 
     /// What failures mean, in place of the table of [`judge`](crate::judge) or in front of it: `None` leaves a failure to
-    /// the table. Called while the data source is locked, so it must not call the data source.
+    /// the table. Called while the data source is locked: calls of it from there fail with `Callback`, or panic where they
+    /// give no error.
     ///
     /// ```
     /// # use landfall::{DataSource, Verdict};
@@ -383,7 +384,8 @@ impl<T: Row> Builder<T> {
     }
 
     /// The clock: for default dates, and for when something failed. Default: the system's, which also stands in for one that
-    /// panics. It is called while the data source is locked: it must not call the data source.
+    /// panics. It is called while the data source is locked: calls of it from there fail with `Callback`, or panic where they
+    /// give no error.
     pub fn clock(mut self, now: impl Fn() -> Date + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(now));
         self

@@ -5,6 +5,7 @@ use crate::{
     connectivity::{Connectivity, follow},
     entry::{Row, from_record, to_record},
     events::{EventStream, HandlerId},
+    lock::Locked,
     operation::{self, Operation, Outcome},
     shared::{Shared, Work},
 };
@@ -68,6 +69,18 @@ impl Drop for Handle {
 /// assert_eq!(report.done(), 1);
 /// # Ok(()) }
 /// ```
+///
+/// # Functions of the program's own
+/// Handlers of events, functions that edit, transports and what shapes their requests, look-ups and what shows the first rows
+/// run while nothing is locked: they may make every call. What they start they cannot wait for: on the driver's task, and in
+/// every handler, [`Operation::wait`] fails instead.
+///
+/// Functions of the schema, the model and the zone, filters, orders, the failure policy and the clock run in the middle of
+/// a call, or of an answer, with the data source locked. From there a call of the same data source does nothing: it fails with
+/// [`ErrorKind::Callback`](crate::ErrorKind::Callback), in its result or its [`Operation`], and panics where it gives neither, as a
+/// `RefCell` that is borrowed does. Such a panic is treated as the function's own: what is under way ends as if it had not begun,
+/// or with an error, and later calls work. `clone`, [`downgrade`](Self::downgrade), [`on`](Self::on), [`once`](Self::once),
+/// [`off`](Self::off), [`events`](Self::events), [`follow`](Self::follow) and `Debug` work there as well.
 pub struct DataSource<T = Record> {
     handle: Arc<Handle>,
     marker: PhantomData<fn() -> T>,
@@ -81,12 +94,14 @@ impl<T> Clone for DataSource<T> {
 
 impl<T> fmt::Debug for DataSource<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let engine = self.handle.shared.engine();
-        f.debug_struct("DataSource")
-            .field("online", &engine.is_online())
-            .field("rows", &engine.len())
-            .field("has_changes", &engine.has_changes())
-            .finish_non_exhaustive()
+        let mut out = f.debug_struct("DataSource");
+        // Not to be waited for: it may be this thread that uses the engine.
+        if let Some(engine) = self.handle.shared.if_free() {
+            out.field("online", &engine.is_online());
+            out.field("rows", &engine.len());
+            out.field("has_changes", &engine.has_changes());
+        }
+        out.finish_non_exhaustive()
     }
 }
 
@@ -173,8 +188,10 @@ impl<T> DataSource<T> {
         self.shared().perform(steps, &self.handle.driver);
     }
 
-    pub(crate) fn engine(&self) -> std::sync::MutexGuard<'_, Engine> {
-        self.shared().engine()
+    /// The engine, for a call that cannot fail: panics where the data source is running a function on this thread.
+    #[track_caller]
+    pub(crate) fn look(&self, call: &'static str) -> Locked<'_, Engine> {
+        self.shared().look(call)
     }
 
     /// Gives work to the driver; false when that is gone.
@@ -182,15 +199,46 @@ impl<T> DataSource<T> {
         self.handle.driver.send(work).is_ok()
     }
 
+    /// Makes a promise, and starts what keeps it.
     pub(crate) fn start<R>(
         &self,
+        name: &'static str,
         read: fn(Settled) -> R,
         call: impl FnOnce(&mut Engine, Ticket) -> Steps,
     ) -> Operation<R> {
-        let (ticket, receiver) = self.shared().promise();
-        let steps = call(&mut self.shared().engine(), ticket);
+        self.start_with(name, read, |engine, ticket| ((), call(engine, ticket))).1
+    }
+
+    /// As [`start`](Self::start), for a call that also gives something at once.
+    fn start_with<R, N: Default>(
+        &self,
+        name: &'static str,
+        read: fn(Settled) -> R,
+        call: impl FnOnce(&mut Engine, Ticket) -> (N, Steps),
+    ) -> (N, Operation<R>) {
+        let started = self.shared().enter(name).map(|mut engine| {
+            let (ticket, receiver) = self.shared().promise();
+            let (now, steps) = call(&mut engine, ticket);
+            (now, steps, receiver)
+        });
+        match started {
+            Ok((now, steps, receiver)) => {
+                self.perform(steps);
+                (now, Operation::new(receiver, read, self.shared().inside()))
+            }
+            Err(error) => (N::default(), Operation::failed(error, read)),
+        }
+    }
+
+    /// Makes a change, and performs what follows from it.
+    pub(crate) fn change<R>(
+        &self,
+        name: &'static str,
+        call: impl FnOnce(&mut Engine) -> Result<(R, Steps)>,
+    ) -> Result<R> {
+        let (now, steps) = call(&mut *self.shared().enter(name)?)?;
         self.perform(steps);
-        Operation::new(receiver, read)
+        Ok(now)
     }
 
     // ---- reading
@@ -207,20 +255,28 @@ impl<T> DataSource<T> {
     /// As [`read`](Self::read), with further parameters; they add to or replace Kendo's.
     #[expect(clippy::needless_pass_by_value, reason = "parameters are made for the call")]
     pub fn read_with(&self, params: Record) -> Operation<Outcome> {
-        self.start(operation::outcome, |engine, ticket| engine.read(ticket, &params))
+        self.start("read", operation::outcome, |engine, ticket| engine.read(ticket, &params))
     }
 
     /// How many rows of the answer to the read under way are decoded; `None` when no read waits for its answer. Large answers
     /// are decoded on the driver's task, outside of all locks: ask from another thread.
+    ///
+    /// # Panics
+    /// In a [function that the data source runs](Self#functions-of-the-programs-own) while it is locked.
+    #[track_caller]
     pub fn read_progress(&self) -> Option<usize> {
-        self.shared().engine().read_progress()
+        self.look("read_progress").read_progress()
     }
 
     /// Gives up the read that waits for its answer, or whose answer is being decoded: it fails with `Cancelled`, the data stay
     /// as they were, and an answer that comes later is ignored. A read that waits for it starts. Gives false, and does
     /// nothing, when there is no such read.
+    ///
+    /// # Panics
+    /// In a [function that the data source runs](Self#functions-of-the-programs-own) while it is locked.
+    #[track_caller]
     pub fn cancel_read(&self) -> bool {
-        let steps = self.shared().engine().cancel_read();
+        let steps = self.look("cancel_read").cancel_read();
         let found = steps.is_some();
         self.perform(steps.unwrap_or_default());
         found
@@ -228,96 +284,90 @@ impl<T> DataSource<T> {
 
     /// Loads once; later calls query what is here, unless the server does part of the query (R9.17).
     pub fn fetch(&self) -> Operation<Outcome> {
-        self.start(operation::outcome, Engine::fetch)
+        self.start("fetch", operation::outcome, Engine::fetch)
     }
 
     /// Queries with these settings; what they omit is cleared (R9.14).
     pub fn query(&self, options: QueryOptions) -> Operation<Outcome> {
-        self.start(operation::outcome, |engine, ticket| engine.query(ticket, options))
+        self.start("query", operation::outcome, |engine, ticket| engine.query(ticket, options))
     }
 
     fn checked(
         &self,
+        name: &'static str,
         fields: impl IntoIterator<Item = String>,
         call: impl FnOnce(&mut Engine, Ticket) -> Steps,
     ) -> Operation<Outcome> {
         for field in fields {
-            if let Err(error) = self.shared().engine().check_field(&field) {
+            let known = self.shared().enter(name).and_then(|engine| engine.check_field(&field));
+            if let Err(error) = known {
                 return Operation::failed(error.during("query"), operation::outcome);
             }
         }
-        self.start(operation::outcome, call)
+        self.start(name, operation::outcome, call)
     }
 
     /// Sets the filter (`None` clears it) and goes to page 1. Fails with `Invalid` for a field the model does not declare.
     pub fn filter(&self, filter: impl Into<Option<Filter>>) -> Operation<Outcome> {
         let filter = filter.into();
         let fields = filter.as_ref().map(Filter::fields).unwrap_or_default();
-        self.checked(fields, |engine, ticket| engine.filter(ticket, filter))
+        self.checked("filter", fields, |engine, ticket| engine.filter(ticket, filter))
     }
 
     /// Sets the sort order; an empty one clears it. Fails with `Invalid` for a field the model does not declare.
     pub fn sort(&self, sort: impl IntoIterator<Item = Sort>) -> Operation<Outcome> {
         let sort: Vec<Sort> = sort.into_iter().collect();
         let fields: Vec<String> = sort.iter().map(|sort| sort.field.as_str().to_owned()).collect();
-        self.checked(fields, |engine, ticket| engine.sort(ticket, sort))
+        self.checked("sort", fields, |engine, ticket| engine.sort(ticket, sort))
     }
 
     /// Sets the groups; none clears them. Fails with `Invalid` for a field the model does not declare.
     pub fn group(&self, group: impl IntoIterator<Item = Group>) -> Operation<Outcome> {
         let group: Vec<Group> = group.into_iter().collect();
         let fields: Vec<String> = group.iter().map(|group| group.field.as_str().to_owned()).collect();
-        self.checked(fields, |engine, ticket| engine.group(ticket, group))
+        self.checked("group", fields, |engine, ticket| engine.group(ticket, group))
     }
 
     /// Sets the aggregates; none clears them. Fails with `Invalid` for a field the model does not declare.
     pub fn aggregate(&self, aggregate: impl IntoIterator<Item = Aggregate>) -> Operation<Outcome> {
         let aggregate: Vec<Aggregate> = aggregate.into_iter().collect();
         let fields: Vec<String> = aggregate.iter().map(|one| one.field.as_str().to_owned()).collect();
-        self.checked(fields, |engine, ticket| engine.aggregate(ticket, aggregate))
+        self.checked("aggregate", fields, |engine, ticket| engine.aggregate(ticket, aggregate))
     }
 
     /// Goes to a page, counted from 1 and brought into the range of pages.
     pub fn page(&self, page: usize) -> Operation<Outcome> {
-        self.start(operation::outcome, |engine, ticket| engine.page(ticket, page))
+        self.start("page", operation::outcome, |engine, ticket| engine.page(ticket, page))
     }
 
     /// Sets the rows a page and goes to page 1.
     #[doc(alias = "pageSize")]
     pub fn page_size(&self, rows: usize) -> Operation<Outcome> {
-        self.start(operation::outcome, |engine, ticket| engine.page_size(ticket, rows))
+        self.start("page_size", operation::outcome, |engine, ticket| engine.page_size(ticket, rows))
     }
 
     /// Goes to the next page. Gives its number, `None` on the last.
     #[doc(alias = "next")]
     pub fn next_page(&self) -> (Option<usize>, Operation<Outcome>) {
-        self.turn(|engine, ticket| engine.next_page(ticket, None))
+        self.start_with("next_page", operation::outcome, |engine, ticket| engine.next_page(ticket, None))
     }
 
     /// Goes to the previous page. Gives its number, `None` on the first.
     #[doc(alias = "prev")]
     pub fn previous_page(&self) -> (Option<usize>, Operation<Outcome>) {
-        self.turn(|engine, ticket| engine.previous_page(ticket, None))
+        self.start_with("previous_page", operation::outcome, |engine, ticket| engine.previous_page(ticket, None))
     }
 
     /// As [`next_page`](Self::next_page) with further settings, which win over the current ones.
     pub fn next_page_with(&self, options: QueryOptions) -> (Option<usize>, Operation<Outcome>) {
-        self.turn(|engine, ticket| engine.next_page(ticket, Some(options)))
+        self.start_with("next_page", operation::outcome, |engine, ticket| engine.next_page(ticket, Some(options)))
     }
 
     /// As [`previous_page`](Self::previous_page) with further settings.
     pub fn previous_page_with(&self, options: QueryOptions) -> (Option<usize>, Operation<Outcome>) {
-        self.turn(|engine, ticket| engine.previous_page(ticket, Some(options)))
-    }
-
-    fn turn(
-        &self,
-        call: impl FnOnce(&mut Engine, Ticket) -> (Option<usize>, Steps),
-    ) -> (Option<usize>, Operation<Outcome>) {
-        let (ticket, receiver) = self.shared().promise();
-        let (page, steps) = call(&mut self.shared().engine(), ticket);
-        self.perform(steps);
-        (page, Operation::new(receiver, operation::outcome))
+        self.start_with("previous_page", operation::outcome, |engine, ticket| {
+            engine.previous_page(ticket, Some(options))
+        })
     }
 
     // ---- editing
@@ -328,13 +378,11 @@ impl<T> DataSource<T> {
     /// # Errors
     /// `NotFound` for an item that is gone; `Invalid` for a field the model does not declare or a missing parent object.
     pub fn set(&self, uid: impl Into<Uid>, field: &str, value: impl Into<Value>) -> Result<()> {
-        let steps = {
-            let mut engine = self.shared().engine();
+        let (uid, value) = (uid.into(), value.into());
+        self.change("set", |engine| {
             engine.check_field(field).map_err(|error| error.during("set"))?;
-            engine.set(uid.into(), field, value)?
-        };
-        self.perform(steps);
-        Ok(())
+            Ok(((), engine.set(uid, field, value)?))
+        })
     }
 
     /// Sets a field without asking whether the model declares it.
@@ -342,9 +390,8 @@ impl<T> DataSource<T> {
     /// # Errors
     /// `NotFound` for an item that is gone; `Invalid` for a missing parent object.
     pub fn set_undeclared(&self, uid: impl Into<Uid>, field: &str, value: impl Into<Value>) -> Result<()> {
-        let steps = self.shared().engine().set(uid.into(), field, value)?;
-        self.perform(steps);
-        Ok(())
+        let (uid, value) = (uid.into(), value.into());
+        self.change("set", |engine| Ok(((), engine.set(uid, field, value)?)))
     }
 
     /// Changes a list field with a function, and marks the item changed.
@@ -353,7 +400,7 @@ impl<T> DataSource<T> {
     /// `NotFound` for an item that is gone; `Invalid` when the field is no list.
     pub fn edit_array(&self, uid: impl Into<Uid>, field: &str, edit: impl FnOnce(&mut Vec<Value>)) -> Result<()> {
         let uid = uid.into();
-        let item = self.shared().engine().item(uid);
+        let item = self.shared().enter("edit_array")?.item(uid);
         let list = item.as_ref().and_then(|item| Path::parse(field).get(&item.record)).and_then(Value::as_array);
         let edited = list.map(|list| {
             // Outside of the lock: the function may call the data source.
@@ -362,9 +409,7 @@ impl<T> DataSource<T> {
             list
         });
         let put = |list: &mut Vec<Value>| drop(edited.map(|edited| std::mem::replace(list, edited)));
-        let steps = self.shared().engine().edit_array(uid, field, put)?;
-        self.perform(steps);
-        Ok(())
+        self.change("edit_array", |engine| Ok(((), engine.edit_array(uid, field, put)?)))
     }
 
     /// Removes an item. The next sync destroys it on the server; a new one just vanishes.
@@ -372,9 +417,8 @@ impl<T> DataSource<T> {
     /// # Errors
     /// `NotFound` for an item that is gone.
     pub fn remove(&self, uid: impl Into<Uid>) -> Result<()> {
-        let steps = self.shared().engine().remove(uid.into())?;
-        self.perform(steps);
-        Ok(())
+        let uid = uid.into();
+        self.change("remove", |engine| Ok(((), engine.remove(uid)?)))
     }
 
     /// Cancels all drafts, and withdraws changes that were accepted online and failed. Changes accepted offline go back
@@ -384,9 +428,7 @@ impl<T> DataSource<T> {
     /// None today.
     #[doc(alias = "cancelChanges")]
     pub fn cancel_changes(&self) -> Result<()> {
-        let steps = self.shared().engine().cancel_changes()?;
-        self.perform(steps);
-        Ok(())
+        self.change("cancel_changes", |engine| Ok(((), engine.cancel_changes()?)))
     }
 
     /// Cancels the changes of one item.
@@ -394,9 +436,8 @@ impl<T> DataSource<T> {
     /// # Errors
     /// None today.
     pub fn cancel_changes_of(&self, uid: impl Into<Uid>) -> Result<()> {
-        let steps = self.shared().engine().cancel_changes_of(uid.into())?;
-        self.perform(steps);
-        Ok(())
+        let uid = uid.into();
+        self.change("cancel_changes_of", |engine| Ok(((), engine.cancel_changes_of(uid)?)))
     }
 
     // ---- syncing
@@ -407,44 +448,60 @@ impl<T> DataSource<T> {
     /// The operation itself fails when nothing could be accepted: the storage's errors, `Config` for an operation that the
     /// transport does not offer.
     pub fn sync(&self) -> Operation<SyncReport> {
-        self.start(operation::report, Engine::sync)
+        self.start("sync", operation::report, Engine::sync)
     }
 
     /// Ends the sync that is under way: nothing more is sent. What was sent stays as it is guaranteed, and its answers are
     /// taken before the sync ends; what was not sent stays pending (without a storage, a draft), and the report of the sync
     /// says so with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled). Syncs that wait for this one are not cancelled.
     /// Gives whether a sync was under way.
+    ///
+    /// # Panics
+    /// In a [function that the data source runs](Self#functions-of-the-programs-own) while it is locked.
+    #[track_caller]
     pub fn cancel_sync(&self) -> bool {
-        let (under_way, steps) = self.shared().engine().cancel_sync();
+        let (under_way, steps) = self.look("cancel_sync").cancel_sync();
         self.perform(steps);
         under_way
     }
 
     /// How far the sync under way has got; `None` while none is. [`EventKind::Outcome`] tells each step
     /// ([`Event::progress`](crate::Event::progress)).
+    ///
+    /// # Panics
+    /// In a [function that the data source runs](Self#functions-of-the-programs-own) while it is locked.
+    #[track_caller]
     pub fn sync_progress(&self) -> Option<SyncProgress> {
-        self.shared().engine().sync_progress()
+        self.look("sync_progress").sync_progress()
     }
 
     /// Goes online, which syncs, or offline. Unchanged: nothing happens (R6.36).
     pub fn online(&self, online: bool) -> Operation<SyncReport> {
-        self.start(operation::report, |engine, ticket| engine.set_online(ticket, online))
+        self.start("online", operation::report, |engine, ticket| engine.set_online(ticket, online))
     }
 
     /// Ends every wait (for a login, for a pause that the service asked for, for a back-off) and sends what is pending. To be
     /// called when the user has logged in, or the service is known to be back. Accepts no drafts, and leaves out what was
     /// refused for good.
     pub fn resume(&self) -> Operation<SyncReport> {
-        self.start(operation::report, Engine::resume_held)
+        self.start("resume", operation::report, Engine::resume_held)
     }
 
     /// Whether the data source is online; at first it is.
+    ///
+    /// # Panics
+    /// In a [function that the data source runs](Self#functions-of-the-programs-own) while it is locked.
+    #[track_caller]
     pub fn is_online(&self) -> bool {
-        self.shared().engine().is_online()
+        self.look("is_online").is_online()
     }
 
     /// Ends when nothing is under way any more: no read, no sync, no commit.
     pub fn idle(&self) -> Operation<()> {
+        if let Err(error) = self.shared().inside().check_call() {
+            // It is under way, and stays so until the function returns.
+            return Operation::failed(error.during("idle"), operation::nothing);
+        }
         let (sender, receiver) = oneshot::channel();
         if !self.hand_over(Work::Idle(sender)) {
             return Operation::failed(
@@ -452,24 +509,24 @@ impl<T> DataSource<T> {
                 operation::nothing,
             );
         }
-        Operation::new(receiver, operation::nothing)
+        Operation::new(receiver, operation::nothing, self.shared().inside())
     }
 
     // ---- events
 
     /// Binds a handler. Handlers of one event run in the order they were bound, on the thread that caused it (yours for
-    /// edits and local queries, the driver's for answers), and may call the data source; hold it weakly
+    /// edits and local queries, the driver's for answers), and may call the data source, but not wait for it; hold it weakly
     /// ([`downgrade`](Self::downgrade)) so that it can be dropped.
     #[doc(alias = "bind")]
     pub fn on(&self, kind: EventKind, handler: impl Fn(&Event) + Send + Sync + 'static) -> HandlerId {
-        self.shared().engine().watch(true);
+        self.shared().watch();
         self.shared().handlers.bind(kind, Arc::new(handler), false)
     }
 
     /// Binds a handler that runs once.
     #[doc(alias = "one")]
     pub fn once(&self, kind: EventKind, handler: impl Fn(&Event) + Send + Sync + 'static) -> HandlerId {
-        self.shared().engine().watch(true);
+        self.shared().watch();
         self.shared().handlers.bind(kind, Arc::new(handler), true)
     }
 
@@ -481,7 +538,7 @@ impl<T> DataSource<T> {
 
     /// All events from now on as a stream. Events of a stream cannot prevent anything any more.
     pub fn events(&self) -> EventStream {
-        self.shared().engine().watch(true);
+        self.shared().watch();
         self.shared().handlers.stream()
     }
 
@@ -496,10 +553,18 @@ impl<T> DataSource<T> {
 
     // ---- pushed changes
 
-    fn pushed(&self, call: impl FnOnce(&mut Engine) -> Result<Steps>) -> Result<()> {
-        let steps = call(&mut self.shared().engine())?;
-        self.perform(steps);
-        Ok(())
+    fn pushed(
+        &self,
+        name: &'static str,
+        records: Vec<Record>,
+        call: impl FnOnce(&mut Engine, Vec<Record>) -> Result<Steps>,
+    ) -> Result<()> {
+        self.change(name, |engine| {
+            // Functions that make default values may panic: all of them run before the first record is taken in.
+            let wrap = |record: Record| if record.is_empty() { engine.wrap(record) } else { record };
+            let records = records.into_iter().map(wrap).collect();
+            Ok(((), call(engine, records)?))
+        })
     }
 }
 
@@ -519,9 +584,7 @@ impl<T: Row> DataSource<T> {
     #[expect(clippy::needless_pass_by_value, reason = "the data source takes the row over")]
     pub fn insert(&self, index: usize, row: T) -> Result<Uid> {
         let record = to_record(&row)?;
-        let (uid, steps) = self.shared().engine().insert(index, record)?;
-        self.perform(steps);
-        Ok(uid)
+        self.change("insert", |engine| engine.insert(index, record))
     }
 
     /// Edits an item as your own type: the members that differ afterwards are set, members unknown to the type stay.
@@ -530,7 +593,7 @@ impl<T: Row> DataSource<T> {
     /// `NotFound` for an item that is gone; `Undecodable` when the record does not have the shape of the type.
     pub fn edit(&self, uid: impl Into<Uid>, edit: impl FnOnce(&mut T)) -> Result<()> {
         let uid = uid.into();
-        let item = self.shared().engine().item(uid);
+        let item = self.shared().enter("edit")?.item(uid);
         let Some(item) = item else {
             return Err(Error::new(ErrorKind::NotFound, "no such item; it may have been removed").during("edit"));
         };
@@ -556,7 +619,7 @@ impl<T: Row> DataSource<T> {
     #[doc(alias = "data")]
     pub fn set_data(&self, rows: impl IntoIterator<Item = T>) -> Result<Operation<()>> {
         let records = rows.into_iter().map(|row| to_record(&row)).collect::<Result<Vec<Record>>>()?;
-        Ok(self.start(operation::nothing, |engine, ticket| engine.set_data(ticket, records)))
+        Ok(self.start("set_data", operation::nothing, |engine, ticket| engine.set_data(ticket, records)))
     }
 
     /// Takes in records that the server announces as new.
@@ -565,8 +628,7 @@ impl<T: Row> DataSource<T> {
     /// `Invalid` when a value does not serialise to a JSON object.
     #[doc(alias = "pushCreate")]
     pub fn push_create(&self, rows: impl IntoIterator<Item = T>) -> Result<()> {
-        let records = records(rows)?;
-        self.pushed(|engine| engine.push_create(records))
+        self.pushed("push_create", records(rows)?, Engine::push_create)
     }
 
     /// As [`push_create`](Self::push_create), at a position.
@@ -575,8 +637,7 @@ impl<T: Row> DataSource<T> {
     /// `Invalid` when a value does not serialise to a JSON object.
     #[doc(alias = "pushInsert")]
     pub fn push_insert(&self, index: usize, rows: impl IntoIterator<Item = T>) -> Result<()> {
-        let records = records(rows)?;
-        self.pushed(|engine| engine.push_insert(index, records))
+        self.pushed("push_insert", records(rows)?, |engine, records| engine.push_insert(index, records))
     }
 
     /// Takes in newer versions that the server announces. A pending edit of the same record stays on top.
@@ -585,9 +646,8 @@ impl<T: Row> DataSource<T> {
     /// `Invalid` when a value does not serialise to a JSON object.
     #[doc(alias = "pushUpdate")]
     pub fn push_update(&self, rows: impl IntoIterator<Item = T>) -> Result<()> {
-        let records = records(rows)?;
         let inline = self.shared().inline.clone();
-        self.pushed(|engine| {
+        self.pushed("push_update", records(rows)?, |engine, records| {
             let known = inline.is_some().then(|| engine.known_of_pushed(&records));
             let steps = engine.push_update(records)?;
             if let (Some(inline), Some(known), Some(id)) = (inline, known, engine.id_member()) {
@@ -603,8 +663,7 @@ impl<T: Row> DataSource<T> {
     /// `Invalid` when a value does not serialise to a JSON object.
     #[doc(alias = "pushDestroy")]
     pub fn push_destroy(&self, rows: impl IntoIterator<Item = T>) -> Result<()> {
-        let records = records(rows)?;
-        self.pushed(|engine| engine.push_destroy(records))
+        self.pushed("push_destroy", records(rows)?, Engine::push_destroy)
     }
 
     /// What a new instance of the model looks like: `row` wrapped as [`add`](Self::add) would (R2.11-R2.15).
@@ -614,7 +673,7 @@ impl<T: Row> DataSource<T> {
     #[expect(clippy::needless_pass_by_value, reason = "as add() takes it")]
     pub fn wrap(&self, row: T) -> Result<Record> {
         let record = to_record(&row)?;
-        Ok(self.shared().engine().wrap(record))
+        Ok(self.shared().enter("wrap")?.wrap(record))
     }
 }
 

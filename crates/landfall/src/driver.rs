@@ -15,10 +15,11 @@ use landfall_core::{
 };
 use std::{
     collections::VecDeque,
-    future::Future,
+    future::{Future, poll_fn},
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -72,7 +73,21 @@ impl Driver {
         }
     }
 
-    pub(crate) async fn run(mut self) {
+    /// The task. It does not go on while its thread is inside of a function of the program's with the engine locked, which can
+    /// only be where such a function runs the runtime itself: the function has to return first.
+    pub(crate) fn run(self) -> impl Future<Output = ()> + Send {
+        let inside = Arc::clone(self.shared.inside());
+        let mut drive = Box::pin(self.drive());
+        poll_fn(move |context| {
+            if inside.holds() {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            drive.as_mut().poll(context)
+        })
+    }
+
+    async fn drive(mut self) {
         loop {
             self.perform_all().await;
             self.start_store_call();
@@ -112,7 +127,6 @@ impl Driver {
             self.steps.retain(|step| matches!(step, Step::Commit(..)));
             self.perform_all().await;
         }
-        self.shared.abandon();
     }
 
     /// How long until something goes by itself; nothing does while anything is under way.
@@ -174,12 +188,12 @@ impl Driver {
             (id, Landed::Reply(reply.and_then(|reply| decoder.decode(reply))))
         });
         match futures_util::poll!(&mut flight) {
-            std::task::Poll::Ready((id, failed @ Landed::Reply(Err(_)))) => {
+            Poll::Ready((id, failed @ Landed::Reply(Err(_)))) => {
                 let steps = self.fed(id, failed);
                 self.prepend(steps);
             }
-            std::task::Poll::Ready((id, landed)) => self.answers.push_back((id, landed)),
-            std::task::Poll::Pending => self.flights.push(flight),
+            Poll::Ready((id, landed)) => self.answers.push_back((id, landed)),
+            Poll::Pending => self.flights.push(flight),
         }
     }
 
@@ -282,6 +296,15 @@ impl Driver {
     }
 }
 
+/// However the task ends, nobody waits for it in vain: also when its runtime goes, or when it panics.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // First, so that a promise made meanwhile finds that nothing can be handed over any more.
+        self.inbox.close();
+        self.shared.abandon();
+    }
+}
+
 /// Commits a group as one delta; when that fails, one by one, so that a change fails for its own reasons only.
 async fn commit_group(
     shared: &Shared,
@@ -349,7 +372,7 @@ async fn commit_one(
 }
 
 /// A storage that panics must not take the driver with it (I18).
-async fn guarded<T>(call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+pub(crate) async fn guarded<T>(call: impl Future<Output = Result<T>> + Send) -> Result<T> {
     AssertUnwindSafe(call)
         .catch_unwind()
         .await

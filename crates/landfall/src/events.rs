@@ -1,5 +1,6 @@
 //! Handlers and streams of events. Handlers run on the thread that caused their event, outside every lock.
 
+use crate::lock::Inside;
 use futures_core::Stream;
 use landfall_core::{Error, ErrorKind, Event, EventKind};
 use std::{
@@ -25,8 +26,8 @@ struct Bound {
 }
 
 /// All handlers of one data source.
-#[derive(Default)]
 pub(crate) struct Handlers {
+    inside: Arc<Inside>,
     bound: RwLock<Vec<Bound>>,
     streams: RwLock<Vec<mpsc::UnboundedSender<Arc<Event>>>>,
     next: AtomicU64,
@@ -37,6 +38,10 @@ pub(crate) struct Handlers {
 pub struct HandlerId(u64);
 
 impl Handlers {
+    pub(crate) fn new(inside: Arc<Inside>) -> Self {
+        Self { inside, bound: RwLock::default(), streams: RwLock::default(), next: AtomicU64::new(0) }
+    }
+
     pub(crate) fn bind(&self, kind: EventKind, handler: Handler, once: bool) -> HandlerId {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let spent = once.then(|| Arc::new(AtomicBool::new(false)));
@@ -45,10 +50,17 @@ impl Handlers {
     }
 
     pub(crate) fn unbind(&self, id: HandlerId) -> bool {
-        let mut bound = self.bound.write().unwrap_or_else(PoisonError::into_inner);
-        let before = bound.len();
-        bound.retain(|one| one.id != id.0);
-        bound.len() != before
+        self.take_out(|one| one.id == id.0)
+    }
+
+    /// Takes handlers out of the list. They are dropped when it is free again: what they hold may call the data source when
+    /// it goes.
+    fn take_out(&self, which: impl Fn(&Bound) -> bool) -> bool {
+        let gone: Vec<Bound> = {
+            let mut bound = self.bound.write().unwrap_or_else(PoisonError::into_inner);
+            bound.extract_if(.., |one| which(one)).collect()
+        };
+        !gone.is_empty()
     }
 
     pub(crate) fn stream(&self) -> EventStream {
@@ -67,6 +79,7 @@ impl Handlers {
         };
         let mut once = false;
         let mut panicked = false;
+        let handling = (!bound.is_empty()).then(|| self.inside.handle());
         for one in &bound {
             if let Some(spent) = &one.spent {
                 if spent.swap(true, Ordering::AcqRel) {
@@ -76,9 +89,9 @@ impl Handlers {
             }
             panicked |= catch_unwind(AssertUnwindSafe(|| (one.handler)(&event))).is_err();
         }
+        drop(handling);
         if once {
-            let mut list = self.bound.write().unwrap_or_else(PoisonError::into_inner);
-            list.retain(|one| !one.spent.as_ref().is_some_and(|spent| spent.load(Ordering::Acquire)));
+            self.take_out(|one| one.spent.as_ref().is_some_and(|spent| spent.load(Ordering::Acquire)));
         }
         let prevented = event.is_default_prevented();
         let kind = event.kind;
@@ -91,13 +104,13 @@ impl Handlers {
     }
 
     fn publish(&self, event: Event) {
-        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        // Not while the list is locked: whoever waits for an event may be woken on this thread.
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner).clone();
         if streams.is_empty() {
             return;
         }
         let event = Arc::new(event);
         let gone = streams.iter().filter(|stream| stream.send(Arc::clone(&event)).is_err()).count();
-        drop(streams);
         if gone > 0 {
             self.streams.write().unwrap_or_else(PoisonError::into_inner).retain(|stream| !stream.is_closed());
         }

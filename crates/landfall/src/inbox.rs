@@ -35,13 +35,22 @@ use landfall_core::{Decision, Error, ErrorKind, Pending, Record, SyncReport, Uid
 impl<T> DataSource<T> {
     /// The changes that wait for a decision: refused for good, in conflict, and in doubt where
     /// [`when_in_doubt`](crate::Builder::when_in_doubt) says to ask.
+    ///
+    /// # Panics
+    /// In a [function that the data source runs](Self#functions-of-the-programs-own) while it is locked.
+    #[track_caller]
     pub fn inbox(&self) -> Vec<Pending> {
-        self.engine().inbox()
+        self.look("inbox").inbox()
     }
 
     /// The inbox as JSON, to be kept or sent to somebody who can help: a list of what [`Pending::to_value`] gives.
+    ///
+    /// # Panics
+    /// In a [function that the data source runs](Self#functions-of-the-programs-own) while it is locked.
+    #[track_caller]
     pub fn export_inbox(&self) -> Value {
-        Value::array(self.inbox().iter().map(Pending::to_value))
+        let inbox = self.look("export_inbox").inbox();
+        Value::array(inbox.iter().map(Pending::to_value))
     }
 
     /// Sends this change again, with what was edited since. Other changes and drafts are left alone. Of a change in doubt:
@@ -50,7 +59,7 @@ impl<T> DataSource<T> {
     /// The operation fails with `NotFound` when nothing of the item is pending, `Invalid` while it is being sent, and the
     /// storage's errors; how the try went is in the report.
     pub fn retry(&self, uid: impl Into<Uid>) -> Operation<SyncReport> {
-        self.decide(uid, Decision::Retry, operation::report)
+        self.decide("retry", uid, Decision::Retry, operation::report)
     }
 
     /// Edits what is pending and sends it. Works for changes whose rows are not shown, too.
@@ -58,17 +67,18 @@ impl<T> DataSource<T> {
     /// The operation fails as [`retry`](Self::retry), and with `Invalid` for a removal and for a change in doubt.
     pub fn edit_and_retry(&self, uid: impl Into<Uid>, edit: impl FnOnce(&mut Record)) -> Operation<SyncReport> {
         let uid = uid.into();
-        let record = {
-            let engine = self.engine();
+        let record = self.shared().enter("edit_and_retry").and_then(|engine| {
             let pending = || engine.pending_changes().into_iter().find(|pending| pending.uid == uid);
-            engine.item(uid).map(|item| item.record).or_else(|| pending().map(|pending| pending.record))
-        };
-        let Some(mut record) = record else {
-            let error = Error::new(ErrorKind::NotFound, "there is no pending change of this item").during("inbox");
-            return Operation::failed(error, operation::report);
+            let record = engine.item(uid).map(|item| item.record).or_else(|| pending().map(|pending| pending.record));
+            let none = || Error::new(ErrorKind::NotFound, "there is no pending change of this item").during("inbox");
+            record.ok_or_else(none)
+        });
+        let mut record = match record {
+            Ok(record) => record,
+            Err(error) => return Operation::failed(error, operation::report),
         };
         edit(&mut record);
-        self.decide(uid, Decision::Amend(record), operation::report)
+        self.decide("edit_and_retry", uid, Decision::Amend(record), operation::report)
     }
 
     /// Gives the change up: the item goes back to what the service last said, with its drafts; an added item vanishes, a
@@ -77,7 +87,7 @@ impl<T> DataSource<T> {
     /// The operation fails with `NotFound` when nothing of the item is pending, `Invalid` while it is being sent or when it
     /// is in doubt and was sent together with others, and the storage's errors.
     pub fn discard(&self, uid: impl Into<Uid>) -> Operation<()> {
-        self.decide(uid, Decision::Discard, operation::nothing)
+        self.decide("discard", uid, Decision::Discard, operation::nothing)
     }
 
     /// Of a conflict: puts the fields that were changed here on top of the service's version and sends that. A record that
@@ -85,7 +95,7 @@ impl<T> DataSource<T> {
     ///
     /// The operation fails as [`retry`](Self::retry), and with `Invalid` when there is no conflict.
     pub fn keep_mine(&self, uid: impl Into<Uid>) -> Operation<SyncReport> {
-        self.decide(uid, Decision::KeepMine, operation::report)
+        self.decide("keep_mine", uid, Decision::KeepMine, operation::report)
     }
 
     /// Of a conflict: gives the change up and takes the service's version. A record that is gone there goes.
@@ -93,7 +103,7 @@ impl<T> DataSource<T> {
     /// The operation fails as [`discard`](Self::discard), and with `Invalid` when there is no conflict or nobody has said
     /// what the service has.
     pub fn take_theirs(&self, uid: impl Into<Uid>) -> Operation<()> {
-        self.decide(uid, Decision::TakeTheirs, operation::nothing)
+        self.decide("take_theirs", uid, Decision::TakeTheirs, operation::nothing)
     }
 
     /// Of a change in doubt: the service has it. `record` is what it has, where that is known; needed for an added item,
@@ -102,16 +112,17 @@ impl<T> DataSource<T> {
     /// The operation fails with `NotFound`, `Invalid` when the change is not in doubt, `Rejected` without an id, and the
     /// storage's errors.
     pub fn confirm(&self, uid: impl Into<Uid>, record: Option<Record>) -> Operation<()> {
-        self.decide(uid, Decision::Confirm(record), operation::nothing)
+        self.decide("confirm", uid, Decision::Confirm(record), operation::nothing)
     }
 
     fn decide<R>(
         &self,
+        name: &'static str,
         uid: impl Into<Uid>,
         decision: Decision,
         read: fn(landfall_core::Settled) -> R,
     ) -> Operation<R> {
         let uid = uid.into();
-        self.start(read, |engine, ticket| engine.decide(ticket, uid, decision))
+        self.start(name, read, |engine, ticket| engine.decide(ticket, uid, decision))
     }
 }

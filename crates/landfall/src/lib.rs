@@ -52,6 +52,7 @@ mod entry;
 mod events;
 mod inbox;
 mod local;
+mod lock;
 mod look;
 mod operation;
 mod retry;

@@ -1,63 +1,106 @@
 //! Promises: what a call that was started will give.
+//!
+//! Owns the waiting of threads, and when a thread may not.
 
+use crate::lock::Inside;
 use landfall_core::{Error, ErrorKind, Result, Settled, SyncReport};
 use std::{
     fmt,
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
-use tokio::sync::oneshot;
+use tokio::{
+    runtime::Handle,
+    sync::oneshot::{self, error::TryRecvError},
+};
 
 /// Work that **has started already**. Await it to learn how it went; dropping it does not stop the work (G9).
 pub struct Operation<T> {
-    receiver: Option<oneshot::Receiver<Result<Settled>>>,
-    ready: Option<Result<T>>,
+    promise: Promise,
     read: fn(Settled) -> T,
 }
 
-// Nothing in it is ever pinned.
-impl<T> Unpin for Operation<T> {}
+enum Promise {
+    /// It is under way, or has ended.
+    Started(oneshot::Receiver<Result<Settled>>, Arc<Inside>),
+    /// It did not start.
+    Failed(Error),
+    /// How it went has been told.
+    Told,
+}
 
 impl<T> Operation<T> {
-    pub(crate) fn new(receiver: oneshot::Receiver<Result<Settled>>, read: fn(Settled) -> T) -> Self {
-        Self { receiver: Some(receiver), ready: None, read }
+    pub(crate) fn new(
+        receiver: oneshot::Receiver<Result<Settled>>,
+        read: fn(Settled) -> T,
+        inside: &Arc<Inside>,
+    ) -> Self {
+        Self { promise: Promise::Started(receiver, Arc::clone(inside)), read }
     }
 
     pub(crate) fn failed(error: Error, read: fn(Settled) -> T) -> Self {
-        Self { receiver: None, ready: Some(Err(error)), read }
+        Self { promise: Promise::Failed(error), read }
     }
 
-    fn gone() -> Error {
-        Error::new(ErrorKind::Closed, "the data source or its runtime is gone")
-    }
-
-    /// Waits on this thread, without a runtime. Not for use inside an async context.
+    /// Waits on this thread, without a runtime. What has ended is told anywhere.
     ///
     /// # Errors
-    /// Those of the operation.
-    ///
-    /// # Panics
-    /// When called on a thread of an async runtime: there it would block the runtime. Use `.await` there.
-    pub fn wait(mut self) -> Result<T> {
-        if let Some(ready) = self.ready.take() {
-            return ready;
-        }
-        match self.receiver.take() {
-            Some(receiver) => receiver.blocking_recv().unwrap_or_else(|_| Err(Self::gone())).map(self.read),
-            None => Err(Self::gone()),
+    /// Those of the operation. Where this thread must not wait, while the work goes on: `Callback` in a handler of the data
+    /// source's events and in a function that it runs, because what is waited for may wait for them; `Unsupported` on a thread
+    /// of an async runtime, where it would block the runtime (use `.await` there).
+    pub fn wait(self) -> Result<T> {
+        match self.promise {
+            Promise::Started(receiver, inside) => wait(receiver, &inside).map(self.read),
+            Promise::Failed(error) => Err(error),
+            Promise::Told => Err(gone()),
         }
     }
+}
+
+/// Nobody is left who could tell.
+pub(crate) fn gone() -> Error {
+    Error::new(ErrorKind::Closed, "the data source or its runtime is gone")
+}
+
+/// Waits on this thread for what the data source's task will tell.
+///
+/// # Errors
+/// As [`Operation::wait`].
+pub(crate) fn wait<R>(mut receiver: oneshot::Receiver<Result<R>>, inside: &Inside) -> Result<R> {
+    match receiver.try_recv() {
+        Ok(told) => return told,
+        Err(TryRecvError::Closed) => return Err(gone()),
+        Err(TryRecvError::Empty) => {}
+    }
+    inside.check_wait()?;
+    let told = if Handle::try_current().is_ok() {
+        // Threads of a runtime that are made for waiting are fine. Only tokio knows them, and it panics on the others.
+        catch_unwind(AssertUnwindSafe(|| receiver.blocking_recv())).map_err(|_panic| {
+            let words = "waiting here would block the async runtime of this thread; use .await";
+            Error::new(ErrorKind::Unsupported, words).during("wait")
+        })?
+    } else {
+        receiver.blocking_recv()
+    };
+    told.unwrap_or_else(|_| Err(gone()))
 }
 
 impl<T> Future for Operation<T> {
     type Output = Result<T>;
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        if let Some(ready) = self.ready.take() {
-            return Poll::Ready(ready);
-        }
-        let Some(receiver) = &mut self.receiver else { return Poll::Ready(Err(Self::gone())) };
-        Pin::new(receiver).poll(cx).map(|outcome| outcome.unwrap_or_else(|_| Err(Self::gone())).map(self.read))
+        let told = match &mut self.promise {
+            Promise::Started(receiver, _) => match Pin::new(receiver).poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(told) => told.unwrap_or_else(|_| Err(gone())),
+            },
+            Promise::Failed(error) => Err(error.clone()),
+            Promise::Told => Err(gone()),
+        };
+        self.promise = Promise::Told;
+        Poll::Ready(told.map(self.read))
     }
 }
 

@@ -2,7 +2,12 @@
 //!
 //! Performs the engine's steps outside every lock. Never awaits: what waits is handed to the driver.
 
-use crate::{events::Handlers, local::LocalTransport, retry::Retries};
+use crate::{
+    events::Handlers,
+    local::LocalTransport,
+    lock::{Inside, Lock, Locked},
+    retry::Retries,
+};
 use landfall_core::{
     Engine, Error, ErrorKind, Event, Found, LookUp, Preview, Result, Settled, Step, Steps, StoredState, Then, Ticket,
 };
@@ -54,7 +59,9 @@ impl std::fmt::Debug for FirstLook {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    engine: Mutex<Engine>,
+    engine: Lock<Engine>,
+    /// Somebody listens to events: they carry items.
+    watched: AtomicBool,
     pub(crate) handlers: Handlers,
     promises: Mutex<HashMap<Ticket, oneshot::Sender<Result<Settled>>>>,
     tickets: AtomicU64,
@@ -77,9 +84,11 @@ impl Shared {
         retries: Retries,
         look_up: Option<LookUpFn>,
     ) -> Self {
+        let engine = Lock::new(engine);
         Self {
-            engine: Mutex::new(engine),
-            handlers: Handlers::default(),
+            handlers: Handlers::new(Arc::clone(engine.inside())),
+            engine,
+            watched: AtomicBool::new(false),
             promises: Mutex::new(HashMap::new()),
             tickets: AtomicU64::new(1),
             transport,
@@ -92,9 +101,43 @@ impl Shared {
         }
     }
 
-    /// The engine. A panic while it was locked cannot have come from a callback: these run outside.
-    pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
-        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Which threads are inside of functions of the program's.
+    pub(crate) fn inside(&self) -> &Arc<Inside> {
+        self.engine.inside()
+    }
+
+    /// The engine, for a call of the program's.
+    ///
+    /// # Errors
+    /// `Callback`, naming the call, from a function that the engine is running on this thread.
+    pub(crate) fn enter(&self, call: &'static str) -> Result<Locked<'_, Engine>> {
+        let mut engine = self.engine.lock().map_err(|error| error.during(call))?;
+        if self.watched.load(Ordering::Relaxed) {
+            engine.watch(true);
+        }
+        Ok(engine)
+    }
+
+    /// As [`enter`](Self::enter), for a call that cannot tell of an error: it panics, as a `RefCell` does.
+    #[track_caller]
+    #[expect(clippy::panic, reason = "documented where it is called; the other way is to hang")]
+    pub(crate) fn look(&self, call: &'static str) -> Locked<'_, Engine> {
+        self.enter(call).unwrap_or_else(|error| panic!("{call}(): {}", error.message()))
+    }
+
+    /// The engine, for the data source's own work, which no function of the program's runs around.
+    pub(crate) fn engine(&self) -> Locked<'_, Engine> {
+        self.look("going on")
+    }
+
+    /// The engine, if nobody is using it.
+    pub(crate) fn if_free(&self) -> Option<Locked<'_, Engine>> {
+        self.engine.if_free()
+    }
+
+    /// From the next step on, events carry items.
+    pub(crate) fn watch(&self) {
+        self.watched.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn first_look(&self) -> MutexGuard<'_, Option<FirstLook>> {
@@ -127,7 +170,9 @@ impl Shared {
     }
 
     pub(crate) fn settle(&self, ticket: Ticket, outcome: Result<Settled>) {
-        if let Some(sender) = self.promises().remove(&ticket) {
+        // Not while the promises are locked: whoever waits may be woken on this thread, and call the data source.
+        let sender = self.promises().remove(&ticket);
+        if let Some(sender) = sender {
             // Nobody waits any more when the receiver is gone: the work is done all the same.
             drop(sender.send(outcome));
         }
@@ -135,7 +180,8 @@ impl Shared {
 
     /// Every promise that is open fails: the data source is gone.
     pub(crate) fn abandon(&self) {
-        for (_, sender) in self.promises().drain() {
+        let open = std::mem::take(&mut *self.promises());
+        for sender in open.into_values() {
             drop(sender.send(Err(Error::new(ErrorKind::Closed, "the data source was dropped"))));
         }
     }
@@ -146,12 +192,8 @@ impl Shared {
 
     /// Performs steps on this thread as far as they need no wait; the rest goes to the driver.
     pub(crate) fn perform(&self, mut steps: Steps, driver: &mpsc::UnboundedSender<Work>) {
-        let send = |steps: Steps| {
-            // A driver that is gone took its runtime with it; the promises say so.
-            if driver.send(Work::Steps(steps)).is_err() {
-                self.abandon();
-            }
-        };
+        // What cannot be handed over is lost on nobody: see below.
+        let send = |steps: Steps| drop(driver.send(Work::Steps(steps)));
         while let Some(step) = steps.pop_front() {
             match self.perform_one(step) {
                 Done::Nothing => {}
@@ -165,6 +207,10 @@ impl Shared {
                     send(std::mem::take(&mut steps));
                 }
             }
+        }
+        if driver.is_closed() {
+            // The driver went with its runtime: the promises say so, those too that wait for something that never ends.
+            self.abandon();
         }
     }
 

@@ -7,14 +7,14 @@ use crate::{
     operation::{self, Operation},
     shared::{FirstLook, Work},
 };
-use landfall_core::{Engine, Error, ErrorKind, Preview, Result, Value};
+use landfall_core::{Engine, Error, ErrorKind, Preview, Result, Step, Steps, Value};
 use tokio::sync::oneshot;
 
 /// # The stored state
 impl<T> DataSource<T> {
     /// Shows what is stored, without a request. Needs an offline storage.
     pub fn restore(&self) -> Operation<()> {
-        self.start(operation::nothing, Engine::restore)
+        self.start("restore", operation::nothing, Engine::restore)
     }
 
     /// As [`restore`](Self::restore); tells of the first page and of what is pending before the other rows are read, which
@@ -42,8 +42,15 @@ impl<T> DataSource<T> {
     /// # Ok(()) }
     /// ```
     pub fn restore_with(&self, first: impl FnOnce(Preview) + Send + 'static) -> Operation<()> {
-        if self.shared().storage.is_some() && !self.engine().is_restored() {
-            *self.shared().first_look() = Some(FirstLook(Box::new(first)));
+        let known = self.shared().enter("restore").map(|engine| engine.is_restored());
+        match known {
+            Err(error) => return Operation::failed(error, operation::nothing),
+            Ok(false) if self.shared().storage.is_some() => {
+                // One that is replaced is dropped when nothing is locked: what it holds may call the data source.
+                let before = self.shared().first_look().replace(FirstLook(Box::new(first)));
+                drop(before);
+            }
+            Ok(_) => {}
         }
         self.restore()
     }
@@ -54,15 +61,19 @@ impl<T> DataSource<T> {
     /// `Config` without an offline storage; the storage's errors.
     #[doc(alias = "offlineData")]
     pub async fn offline_data(&self) -> Result<Value> {
-        if self.shared().storage.is_none() {
-            return Err(Error::new(ErrorKind::Config, "there is no offline storage").during("offline_data"));
-        }
+        let exported = self.export()?.await;
+        exported.unwrap_or_else(|_| Err(operation::gone().during("offline_data")))
+    }
+
+    /// Asks for the stored state.
+    pub(crate) fn export(&self) -> Result<oneshot::Receiver<Result<Value>>> {
         let (sender, receiver) = oneshot::channel();
-        let gone = || Error::new(ErrorKind::Closed, "the runtime of the data source is gone").during("offline_data");
-        if !self.hand_over(Work::Export(sender)) {
-            return Err(gone());
-        }
-        receiver.await.unwrap_or_else(|_| Err(gone()))
+        let asked = self.shared().inside().check_call().and_then(|()| match self.shared().storage {
+            None => Err(Error::new(ErrorKind::Config, "there is no offline storage")),
+            Some(_) if self.hand_over(Work::Export(sender)) => Ok(receiver),
+            Some(_) => Err(operation::gone()),
+        });
+        asked.map_err(|error| error.during("offline_data"))
     }
 
     /// Replaces the stored state by one in Kendo's form. Nothing of it is shown until the next read. Refuses while a
@@ -77,18 +88,10 @@ impl<T> DataSource<T> {
     }
 
     fn replace_stored(&self, state: &Value, all: bool) -> Operation<()> {
-        let (ticket, receiver) = self.shared().promise();
-        let steps = self.shared().engine().set_offline_data(ticket, state, all);
-        match steps {
-            Ok(steps) => {
-                self.perform(steps);
-                Operation::new(receiver, operation::nothing)
-            }
-            Err(error) => {
-                self.shared().settle(ticket, Err(error));
-                Operation::new(receiver, operation::nothing)
-            }
-        }
+        self.start("set_offline_data", operation::nothing, |engine, ticket| {
+            let failed = |error| Steps::from([Step::Settle(ticket, Err(error))]);
+            engine.set_offline_data(ticket, state, all).unwrap_or_else(failed)
+        })
     }
 
     /// Bytes that this data source takes in its storage.

@@ -5,7 +5,10 @@ use landfall::{
     storage::Storage,
     transport::{MockServer, MockServerBuilder},
 };
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
 
 pub(crate) fn record(json: &str) -> Record {
     Record::from_json(json).unwrap()
@@ -88,6 +91,20 @@ pub(crate) fn kind<T>(result: Result<T, Error>) -> ErrorKind {
 
 pub(crate) fn failures(report: &SyncReport) -> Vec<ErrorKind> {
     report.failures().map(|failure| failure.result.clone().unwrap_err().kind().clone()).collect()
+}
+
+/// Runs on a thread of its own, of this name, and fails when it takes too long. Panics that are meant are not printed.
+pub(crate) fn within(thread: &str, what: &str, work: impl FnOnce() + Send + 'static) {
+    crate::hooks::quietly();
+    let (ended, end) = mpsc::channel::<()>();
+    let thread = std::thread::Builder::new().name(thread.to_owned()).spawn(move || {
+        work();
+        drop(ended);
+    });
+    match end.recv_timeout(Duration::from_secs(20)) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what}: it hangs"),
+        _ => thread.unwrap().join().unwrap_or_else(|_| panic!("{what}")),
+    }
 }
 
 /// Waits until the server holds this many replies back.

@@ -10,6 +10,7 @@
 
 mod apart;
 mod callbacks;
+mod calls;
 mod cancels;
 mod depths;
 mod doubts;
@@ -22,6 +23,7 @@ mod help;
 mod holds;
 mod hooks;
 mod inbox;
+mod inside;
 mod lookups;
 mod models;
 mod parts;
@@ -31,4 +33,5 @@ mod stores;
 mod syncs;
 mod together;
 mod tracking;
+mod waits;
 mod wires;

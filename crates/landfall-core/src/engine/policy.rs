@@ -159,8 +159,8 @@ type Judge = dyn Fn(&Try<'_>) -> Option<Verdict> + Send + Sync;
 pub struct Policy(Option<Arc<Judge>>);
 
 impl Policy {
-    /// Asks this function first; `None` leaves the failure to the table. It is called while the data source is locked: it
-    /// must not call the data source. One that panics has said nothing.
+    /// Asks this function first; `None` leaves the failure to the table. It is called while the data source is locked: calls
+    /// of it from here fail with `Callback`, or panic where they give no error. One that panics has said nothing.
     pub fn new(judge: impl Fn(&Try<'_>) -> Option<Verdict> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(judge)))
     }

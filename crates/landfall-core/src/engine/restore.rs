@@ -95,7 +95,14 @@ impl Engine {
     // ---- reading
 
     /// Decodes a stored state. Nothing is changed.
+    ///
+    /// # Errors
+    /// `Callback` for a parser of the program's that panics, too (I18).
     pub(crate) fn decode(&self, state: &StoredState) -> Result<Restored> {
+        crate::schema::guarded(|| self.decoded(state))
+    }
+
+    fn decoded(&self, state: &StoredState) -> Result<Restored> {
         let mut out = Restored::default();
         if let Some(meta) = &state.meta {
             let meta = Record::from_json(meta).map_err(damaged)?;

@@ -134,7 +134,8 @@ impl Filter {
 
     /// Records for which the closure says yes. A server is never told: see [`Filter::to_value`].
     ///
-    /// It runs while the data source is locked: it must not call it.
+    /// It runs while the data source is locked. Calls of it from here fail with
+    /// [`ErrorKind::Callback`](crate::ErrorKind::Callback), or panic where they give no error.
     pub fn custom(passes: impl Fn(&Record) -> bool + Send + Sync + 'static) -> Self {
         Self(Node::Custom(Arc::new(passes)))
     }

@@ -63,6 +63,9 @@ impl Group {
     }
 
     /// Puts the finished groups in an order of their own; descending swaps the two (R7.48).
+    ///
+    /// It runs while the data source is locked. Calls of it from here fail with
+    /// [`ErrorKind::Callback`](crate::ErrorKind::Callback), or panic where they give no error.
     #[must_use]
     pub fn with_compare(
         mut self,

@@ -74,7 +74,8 @@ impl Sort {
 
     /// Compares whole records in place of the field; descending swaps the two (R7.42).
     ///
-    /// It runs while the data source is locked: it must not call it.
+    /// It runs while the data source is locked. Calls of it from here fail with
+    /// [`ErrorKind::Callback`](crate::ErrorKind::Callback), or panic where they give no error.
     #[must_use]
     pub fn with_compare(mut self, compare: impl Fn(&Record, &Record) -> Ordering + Send + Sync + 'static) -> Self {
         self.compare = Some(Arc::new(compare));

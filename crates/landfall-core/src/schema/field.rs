@@ -134,7 +134,8 @@ impl Field {
 
     /// As [`default_value`](Self::default_value), asked for each new record.
     ///
-    /// It runs while the data source is locked: it must not call it.
+    /// It runs while the data source is locked. Calls of it from here fail with
+    /// [`ErrorKind::Callback`](crate::ErrorKind::Callback), or panic where they give no error.
     #[must_use]
     pub fn default_with(mut self, value: impl Fn() -> Value + Send + Sync + 'static) -> Self {
         self.default = DefaultValue::Function(Arc::new(value));
@@ -157,7 +158,8 @@ impl Field {
 
     /// A parser of your own in place of the type's. Gets `None` for an absent member and may leave it absent.
     ///
-    /// It runs while the data source is locked: it must not call it.
+    /// It runs while the data source is locked. Calls of it from here fail with
+    /// [`ErrorKind::Callback`](crate::ErrorKind::Callback), or panic where they give no error.
     #[must_use]
     pub fn parse_with(mut self, parser: impl Fn(Option<&Value>) -> Option<Value> + Send + Sync + 'static) -> Self {
         self.parser = Some(Arc::new(parser));

@@ -19,6 +19,7 @@ mod zone;
 pub use field::{Field, FieldType};
 pub(crate) use mapping::Mapper;
 pub use model::Model;
+pub(crate) use reader::guarded;
 pub use reader::{ReadAnswer, ServerGroup, ServerItems, WriteAnswer};
 pub use validate::{Pattern, Rule, Violation};
 pub use zone::Zone;
@@ -46,7 +47,8 @@ impl Accessor {
 
     /// A function of the whole answer.
     ///
-    /// It runs while the data source is locked: it must not call it.
+    /// It runs while the data source is locked. Calls of it from here fail with
+    /// [`ErrorKind::Callback`](crate::ErrorKind::Callback), or panic where they give no error.
     pub fn function(get: impl Fn(&Value) -> Option<Value> + Send + Sync + 'static) -> Self {
         Self(Place::Function(Arc::new(get)))
     }
@@ -142,7 +144,8 @@ impl Schema {
 
     /// A function that turns every answer into another before anything else reads it.
     ///
-    /// It runs while the data source is locked: it must not call it.
+    /// It runs while the data source is locked. Calls of it from here fail with
+    /// [`ErrorKind::Callback`](crate::ErrorKind::Callback), or panic where they give no error.
     #[must_use]
     pub fn parse(mut self, parse: impl Fn(Value) -> Value + Send + Sync + 'static) -> Self {
         self.parse = Some(Arc::new(parse));
@@ -151,7 +154,8 @@ impl Schema {
 
     /// A function that turns the records of a batch into what is sent as `models` (R3.21).
     ///
-    /// It runs while the data source is locked: it must not call it.
+    /// It runs while the data source is locked. Calls of it from here fail with
+    /// [`ErrorKind::Callback`](crate::ErrorKind::Callback), or panic where they give no error.
     #[must_use]
     pub fn serialize_with(mut self, serialize: impl Fn(Vec<Record>) -> Value + Send + Sync + 'static) -> Self {
         self.serialize = Some(Arc::new(serialize));
@@ -232,7 +236,7 @@ impl Schema {
     /// # Errors
     /// `Callback` when it panics.
     pub(crate) fn serialize(&self, records: Vec<Record>) -> Result<Option<Value>> {
-        reader::guarded(|| Ok(self.serialize.as_ref().map(|serialize| serialize(records))))
+        guarded(|| Ok(self.serialize.as_ref().map(|serialize| serialize(records))))
     }
 }
 

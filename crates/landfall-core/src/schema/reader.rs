@@ -198,7 +198,7 @@ impl Schema {
 }
 
 /// Hooks of the program's that panic must not take the engine with them (I18).
-pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(call))
         .unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Callback, "a hook of the schema panicked")))
 }

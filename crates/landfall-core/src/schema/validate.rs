@@ -50,7 +50,8 @@ impl Rule {
 
     /// A check of your own, with the message to show.
     ///
-    /// It runs while the data source is locked: it must not call it.
+    /// It runs while the data source is locked. Calls of it from here fail with
+    /// [`ErrorKind::Callback`](crate::ErrorKind::Callback), or panic where they give no error.
     pub fn custom(message: impl Into<Text>, check: impl Fn(&Value, &Record) -> bool + Send + Sync + 'static) -> Self {
         Self::Custom(message.into(), Arc::new(check))
     }

@@ -32,6 +32,9 @@ impl Zone {
 
     /// A zone given by a rule: local milliseconds since 1970 (as if they were UTC) to the offset then, in seconds east
     /// of UTC.
+    ///
+    /// It runs while the data source is locked. Calls of it from here fail with
+    /// [`ErrorKind::Callback`](crate::ErrorKind::Callback), or panic where they give no error.
     pub fn new(offset_seconds_at_local: impl Fn(i64) -> i32 + Send + Sync + 'static) -> Self {
         Self { rule: Some(Arc::new(offset_seconds_at_local)), now: None, clock: None }
     }
