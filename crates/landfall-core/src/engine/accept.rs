@@ -117,7 +117,7 @@ impl Engine {
         }
         let batches = self.name_batch(shared, &plan);
         if !plan.frozen.is_empty() {
-            let ids = |uids: &[Uid]| uids.iter().map(|uid| uid.0).collect();
+            let ids = |uids: &[Uid]| uids.iter().map(|uid| self.names.stored(*uid)).collect();
             let lists = match shared {
                 Some(_) => batches.iter().map(|(key, uids)| (Some(key.clone()), ids(uids))).collect(),
                 None => vec![(None, ids(&plan.frozen))],

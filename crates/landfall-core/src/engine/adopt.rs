@@ -6,7 +6,7 @@ use super::{
     Engine,
     change::{Accepted, Change, Removed, Sent, carry_over},
     groups,
-    identity::{is_given, is_made_here},
+    identity::{Known, is_given},
     restore::Restored,
     table::{Row, Uid},
 };
@@ -43,6 +43,7 @@ impl Engine {
         }
         self.avoid(&restored);
         self.as_known_here(&mut restored);
+        self.names.lasting = true;
         self.adopted = true;
         self.outdated = self.handed.len();
         // What the other program heard of the service since may be newer than rows that were read: what is stored stays, and
@@ -230,59 +231,52 @@ impl Engine {
         }
     }
 
-    /// Gives the rows of another program's state the identities by which their records are known here: a row that was read
-    /// has another one in every program. An item that was made has one for all, and keeps it unless it is changed here.
-    fn as_known_here(&mut self, restored: &mut Restored) {
+    /// Gives the rows of a stored state the identities by which they are known here: by their stored ids first, then by the
+    /// service's ids of their records, as a row that each program read has another identity in each.
+    pub(super) fn as_known_here(&mut self, restored: &mut Restored) {
         let text = |record: &Record| self.given_id(record).map(|id| id.to_text());
         let shown = self.table.rows().map(|row| (row.uid, self.overlay.get(&row.uid), row.record));
         let gone = self.removed.iter().chain(self.parked.iter());
         let all = shown.chain(gone.map(|gone| (gone.row.uid, Some(&gone.change), &gone.row.record)));
-        let mut ours: HashMap<Text, (Uid, bool)> = HashMap::new();
+        let mut known = Known::default();
         for (uid, change, record) in all {
-            let known = change.map_or(Some(record), |change| change.base.as_ref());
-            if let Some(id) = known.and_then(text) {
-                ours.entry(id).or_insert((uid, change.is_some()));
-            }
+            known.add(uid, change.map_or(Some(record), |change| change.base.as_ref()).and_then(text));
         }
         // What was removed here for good is known by the record that it was.
         for gone in &self.dropping {
-            if let Some(id) = text(&gone.row.record) {
-                ours.entry(id).or_insert((gone.row.uid, true));
-            }
+            known.add(gone.row.uid, text(&gone.row.record));
         }
-        let mut names: HashMap<Uid, Uid> = HashMap::new();
-        let aliases = &self.aliases;
-        let dropped = |uid: Uid| self.dropping.iter().any(|gone| gone.row.uid == uid);
-        let mut name = |row: &mut Row, change: Option<&Change>| {
-            let alias = aliases.get(&row.uid).filter(|uid| self.change(**uid).is_some() || dropped(**uid));
-            if let Some(uid) = alias.filter(|_| self.known_change(row.uid).is_none()) {
-                names.insert(row.uid, *uid);
-                row.uid = *uid;
-                return;
-            }
-            let known = change.map_or(Some(&row.record), |change| change.base.as_ref());
-            if let Some((uid, changed)) = known.and_then(text).and_then(|id| ours.remove(&id))
-                && uid != row.uid
-                && (changed || !is_made_here(row.uid) && !self.remade.contains(&row.uid))
-            {
-                names.insert(row.uid, uid);
-                row.uid = uid;
-            }
+        let rows = restored.rows.iter().map(|(row, change)| (row, change.as_deref()));
+        let gone = restored.removed.iter().map(|gone| (&gone.row, Some(&gone.change)));
+        let id = |row: &Row, change: Option<&Change>| {
+            change.map_or(Some(&row.record), |change| change.base.as_ref()).and_then(text)
         };
-        for (row, change) in &mut restored.rows {
-            name(row, change.as_deref());
+        let theirs: Vec<_> = rows.chain(gone).map(|(row, change)| (row.uid, id(row, change))).collect();
+        let names = self.names.recognise(&theirs, &known, &mut self.identities);
+        if names.is_empty() {
+            return;
         }
-        if !restored.removed.is_empty() {
-            let removed: Vec<(u64, Removed)> = restored.removed.take().collect();
-            for (place, Removed { mut row, change }) in removed {
-                name(&mut row, Some(&change));
-                restored.removed.put(place, Removed { row, change });
-            }
+        let rename = |row: &mut Row| row.uid = names.get(&row.uid).copied().unwrap_or(row.uid);
+        restored.rows.iter_mut().for_each(|(row, _)| rename(row));
+        let removed: Vec<(u64, Removed)> = restored.removed.take().collect();
+        for (place, mut gone) in removed {
+            rename(&mut gone.row);
+            restored.removed.put(place, gone);
         }
-        if let (Some(groups), false) = (&mut restored.groups, names.is_empty()) {
+        if let Some(groups) = &mut restored.groups {
             groups::rename_all(groups, &names);
         }
-        self.aliases.extend(names);
+    }
+
+    /// Forgets by which ids items that are not here any more were stored.
+    pub(super) fn forget_names(&mut self) {
+        if self.names.is_empty() {
+            return;
+        }
+        let mut names = std::mem::take(&mut self.names);
+        let dropped = |uid: Uid| self.dropping.iter().any(|gone| gone.row.uid == uid);
+        names.keep(|uid| self.table.get(uid).is_some() || self.gone(uid).is_some() || dropped(uid));
+        self.names = names;
     }
 
     /// What is known about a row of this identity: nothing, that it is there, or how it is changed.

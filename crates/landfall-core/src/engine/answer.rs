@@ -337,9 +337,8 @@ impl Engine {
             }
             return Some(outcome);
         }
-        if sent.kind == ChangeKind::Create && storage && !is_made_here(uid) {
-            self.remade.insert(uid);
-        }
+        // A row that was read, removed and made anew: the service knows it by another id now.
+        self.names.lasting |= sent.kind == ChangeKind::Create && storage && !is_made_here(uid);
         if sent.kind == ChangeKind::Create && !storage {
             self.appended.push(uid);
         }

@@ -58,13 +58,14 @@ impl Engine {
         if !kept.is_empty() {
             self.lay_on_top(kept, whole);
         }
+        self.forget_names();
         self.refill = Identities::default();
         self.note_order();
         self.touch();
     }
 
-    /// Rows that keep their identity over a read, by id: items that were made here, as another program may hold an edit of
-    /// what it knows by this identity only.
+    /// Rows that keep their identity over a read, by id: those of which another program may hold an edit that it knows by this
+    /// identity only. Items that were made here, and all where programs have met.
     fn named(&self) -> HashMap<Text, Uid> {
         if !self.options.offline_storage {
             return HashMap::new();
@@ -74,7 +75,7 @@ impl Engine {
         let hidden = hidden.map(|(row, change)| (row.uid, &row.record, change.as_deref()));
         let gone = self.removed.iter().chain(self.parked.iter());
         let gone = gone.map(|gone| (gone.row.uid, &gone.row.record, Some(&gone.change)));
-        let made = shown.chain(hidden).chain(gone).filter(|(uid, ..)| is_made_here(*uid) || self.remade.contains(uid));
+        let made = shown.chain(hidden).chain(gone).filter(|(uid, ..)| self.names.lasting || is_made_here(*uid));
         made.filter_map(|(uid, record, change)| {
             let known = change.map_or(Some(record), |change| change.base.as_ref())?;
             Some((self.given_id(known)?.to_text(), uid))

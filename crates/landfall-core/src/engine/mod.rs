@@ -60,7 +60,7 @@ use change::Removed;
 use gone::Gone;
 use groups::GroupNode;
 use handed::Handed;
-use identity::Identities;
+use identity::{Identities, Names};
 use local::Computed;
 use overlay::Overlay;
 use read::ReadQueue;
@@ -129,8 +129,6 @@ pub struct Engine {
     outdated: usize,
     /// What is accepted and stored by the commit that takes it in, with the keys.
     laid: Vec<(Uid, Text)>,
-    /// The identities by which other programs know rows that are known here by others.
-    aliases: HashMap<Uid, Uid>,
     /// Items that were made and removed before the service knew of them: the commit that forgets them is under way.
     dropping: Vec<Removed>,
     snapshot_needed: bool,
@@ -150,8 +148,7 @@ pub struct Engine {
     /// Items by id, built when first asked for.
     ids: Option<HashMap<Text, Uid>>,
     identities: Identities,
-    /// Rows that were read, removed, brought back and made anew on the service: as items that were made here.
-    remade: std::collections::HashSet<Uid>,
+    names: Names,
     number: u64,
 }
 
@@ -193,7 +190,6 @@ impl Engine {
             adopted: false,
             outdated: 0,
             laid: Vec::new(),
-            aliases: HashMap::new(),
             dropping: Vec::new(),
             snapshot_needed: false,
             mark: None,
@@ -206,7 +202,7 @@ impl Engine {
             pushing: false,
             ids: None,
             identities,
-            remade: std::collections::HashSet::new(),
+            names: Names::default(),
             number: 0,
             options,
             env,

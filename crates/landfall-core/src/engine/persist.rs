@@ -17,7 +17,8 @@
 //! The base is what `record` becomes with the members of `was` put back and those of `new` taken out; where that does not
 //! give its members in their order, `base` holds it whole (in format 1 always).
 //!
-//! `meta`: `{"format":2}`, with `groups` (the tree of server groups, leaves by row id) where there is one, and with
+//! `meta`: `{"format":2}`, with `groups` (the tree of server groups, leaves by row id) where there is one, with
+//! `shared` (true) where another program may know rows by their ids only, so that they keep them over reads, and with
 //! `sending` while a sync is under way, or was when the program ended:
 //!
 //! ```json
@@ -206,13 +207,16 @@ impl Engine {
         for removed in self.removed.iter().chain(self.parked.iter()) {
             put.extend(self.encode_layers(removed.row.uid, removed.row.order, &removed.change));
         }
-        Delta { clear: true, delete: Vec::new(), put, meta: Some(self.meta()) }
+        self.names.write(Delta { clear: true, delete: Vec::new(), put, meta: Some(self.meta()) })
     }
 
     fn meta(&self) -> Arc<str> {
         let mut out = Record::from([("format", FORMAT)]);
         if let Some(groups) = &self.groups {
-            out.set("groups", Value::array(groups.iter().map(group_out)));
+            out.set("groups", Value::array(groups.iter().map(|group| self.group_out(group))));
+        }
+        if self.names.lasting {
+            out.set("shared", true);
         }
         if let Some(mark) = &self.mark {
             out.set("sending", mark.to_value());
@@ -223,6 +227,7 @@ impl Engine {
     /// Takes over what a stored state says about itself: what is written from now on goes with it.
     pub(crate) fn go_on_with(&mut self, restored: &Restored) {
         self.mark.clone_from(&restored.mark);
+        self.names.lasting |= restored.shared;
         // An older program must not take what this one writes for its own.
         self.meta_dirty |= restored.old;
     }
@@ -256,7 +261,7 @@ impl Engine {
             return None;
         }
         self.hand_out(false);
-        Some(Step::Commit(delta, Then(then)))
+        Some(Step::Commit(self.names.write(delta), Then(then)))
     }
 
     fn hand_out(&mut self, whole: bool) {
@@ -292,13 +297,17 @@ impl Engine {
         }
         out.into()
     }
-}
 
-fn group_out(group: &GroupNode) -> Value {
-    let mut out = group.head.clone();
-    match &group.items {
-        GroupItems::Groups(groups) => out.set("groups", Value::array(groups.iter().map(group_out))),
-        GroupItems::Rows(rows) => out.set("rows", Value::array(rows.iter().map(|uid| Value::from(uid.0)))),
-    };
-    out.into()
+    fn group_out(&self, group: &GroupNode) -> Value {
+        let mut out = group.head.clone();
+        match &group.items {
+            GroupItems::Groups(groups) => {
+                out.set("groups", Value::array(groups.iter().map(|group| self.group_out(group))))
+            }
+            GroupItems::Rows(rows) => {
+                out.set("rows", Value::array(rows.iter().map(|uid| Value::from(self.names.stored(*uid)))))
+            }
+        };
+        out.into()
+    }
 }

@@ -404,11 +404,14 @@ impl Engine {
             let run = ReadRun { commits: self.commits, ..run };
             return Steps::from([Step::Load(Then(Cont::ReadReloaded(run)))]);
         }
-        let restored = match self.decode(&state) {
+        let mut restored = match self.decode(&state) {
             Ok(restored) => restored,
             Err(error) => return self.read_refused(run, &error.during("read")),
         };
         self.avoid(&restored);
+        if !self.names.is_empty() {
+            self.as_known_here(&mut restored);
+        }
         self.go_on_with(&restored);
         let filled = restored.filled;
         self.show(restored);

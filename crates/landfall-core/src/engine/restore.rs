@@ -28,6 +28,8 @@ pub(crate) struct Restored {
     pub(crate) filled: bool,
     /// What the meta document says about rows that are sent.
     pub(crate) mark: Option<Mark>,
+    /// Another program may know rows by their ids only.
+    pub(crate) shared: bool,
     /// The meta document is of an older format than this program writes.
     pub(crate) old: bool,
 }
@@ -113,6 +115,7 @@ impl Engine {
                 ));
             }
             out.old = meta.get("format").and_then(Value::as_i64).is_none_or(|format| format < FORMAT);
+            out.shared = meta.get("shared").is_some_and(Value::is_truthy);
             out.mark = meta.get("sending").and_then(Mark::from_value);
             if let Some(groups) = meta.get("groups").and_then(Value::as_array) {
                 out.groups = Some(groups.iter().filter_map(group_in).collect());
