@@ -90,11 +90,17 @@ fn schedules_keep_every_invariant() {
 /// rows of a read that could not be stored were laid over what the other one stored later (25856, 27749, 39601, 41639, 54546);
 /// a draft over an edit that was in conflict with the other one's removal was put out of sight, and no sync accepted it (36207,
 /// 48198); a removal was done twice, and what the other program had made of the record in between stayed (15286);
-/// a first try that certainly did nothing gave up a request which the other program had taken over and sent (131992, 156939).
+/// a first try that certainly did nothing gave up a request which the other program had taken over and sent (131992, 156939);
+/// a record that one program removed and made anew was known to the other by neither its old nor its new identity, as each
+/// wrote the rows under its own (80398, 160531, 169270, 170105, 175244, 179132, and from 201602 to 358148 but 227229 and 327793);
+/// an acceptance that a commit had stored together with the other program's state was undone when its own commit failed,
+/// over what that one had accepted since (172788, 227229, 327793).
 const PAIRS: &[u64] = &[
     8, 92, 97, 128, 131, 138, 140, 244, 497, 575, 825, 906, 968, 990, 1079, 1104, 1387, 1793, 3409, 3434, 4926, 5400,
     5535, 5903, 6363, 7072, 9626, 11_079, 12_406, 12_907, 15_286, 25_856, 27_749, 36_207, 39_601, 41_639, 48_198,
-    54_546, 109_200, 131_992, 156_939,
+    54_546, 80_398, 109_200, 131_992, 156_939, 160_531, 169_270, 170_105, 172_788, 175_244, 179_132, 201_602, 205_802,
+    210_647, 214_219, 223_862, 227_229, 232_305, 249_995, 262_299, 270_700, 286_997, 292_916, 304_613, 315_645,
+    327_793, 358_148,
 ];
 
 #[test]

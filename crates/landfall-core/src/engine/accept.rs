@@ -37,7 +37,7 @@ impl Engine {
     /// Folds drafts into accepted changes and, online, freezes what is about to be sent. Gives what to store.
     pub(super) fn accept(&mut self, tickets: Vec<Ticket>, online: bool, mode: Mode) -> (Plan, Delta) {
         let batches = if online { self.wanted_batches(mode) } else { HashSet::new() };
-        let mut plan = Plan { mode, batches, tickets, ..Plan::default() };
+        let mut plan = Plan { mode, batches, tickets, meetings: self.meetings, ..Plan::default() };
         let mut delta = Delta::default();
         let shared = (self.options.batch && online).then(|| self.random_number());
         // One mark at a time; without a storage there is nothing to be marked.
@@ -271,9 +271,21 @@ impl Engine {
         true
     }
 
-    /// The acceptance could not be stored: everything is a draft again, as if `sync` had not been called.
+    /// The acceptance could not be stored: everything is a draft again, as if `sync` had not been called. Not where a commit
+    /// of everything was made meanwhile, which took another program's state in: that stored the acceptance on top of it, and
+    /// what it says is on its way may have been sent by the other one.
     pub(super) fn undo(&mut self, plan: Plan) -> Vec<Ticket> {
         self.dropping.clear();
+        self.meta_dirty = true;
+        self.snapshot_needed |= plan.snapshot;
+        if plan.meetings != self.meetings {
+            for uid in plan.undo.iter().map(|(uid, _)| *uid).chain(plan.frozen) {
+                if let Some(sent) = self.change_mut(uid).and_then(|change| change.sent.as_mut()) {
+                    sent.in_doubt = true;
+                }
+            }
+            return plan.tickets;
+        }
         for (uid, before) in plan.undo {
             match self.change_mut(uid) {
                 Some(change) => {
@@ -299,8 +311,6 @@ impl Engine {
         for (place, dropped) in plan.dropped {
             self.removed.put(place, dropped);
         }
-        self.meta_dirty = true;
-        self.snapshot_needed |= plan.snapshot;
         plan.tickets
     }
 

@@ -125,6 +125,8 @@ pub struct Engine {
     revision: Revision,
     /// Another program's state was taken in by the commit under way.
     adopted: bool,
+    /// How many commits that did so were made.
+    meetings: u64,
     /// How many of the commits that are not confirmed yet were handed out before that.
     outdated: usize,
     /// What is accepted and stored by the commit that takes it in, with the keys.
@@ -188,6 +190,7 @@ impl Engine {
             hidden: None,
             revision: 0,
             adopted: false,
+            meetings: 0,
             outdated: 0,
             laid: Vec::new(),
             dropping: Vec::new(),
@@ -281,9 +284,12 @@ impl Engine {
                 accepted.before = None;
             }
         }
-        if std::mem::take(&mut self.adopted) && stored.is_err() {
-            // What was taken in is undone with what was to be stored: the next commit meets it anew.
-            self.revision = self.revision.saturating_sub(1);
+        if std::mem::take(&mut self.adopted) {
+            match &stored {
+                Ok(()) => self.meetings += 1,
+                // What was taken in is undone with what was to be stored: the next commit meets it anew.
+                Err(_) => self.revision = self.revision.saturating_sub(1),
+            }
         }
         self.fresh_rows &= stored.is_err();
         match then.0 {

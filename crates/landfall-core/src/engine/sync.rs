@@ -68,6 +68,8 @@ pub(crate) struct Plan {
     pub(super) send: Vec<(ChangeKind, Uid)>,
     /// The commit replaces everything.
     pub(super) snapshot: bool,
+    /// How many meetings with another program were stored before it.
+    pub(super) meetings: u64,
 }
 
 /// Rows that travel in one request.
@@ -347,7 +349,7 @@ impl Engine {
             self.leave(&follow);
         } else if !follow.is_empty() {
             // Changes that waited behind a body in doubt go now.
-            let mut plan = Plan::default();
+            let mut plan = Plan { meetings: self.meetings, ..Plan::default() };
             let mut delta = Delta::default();
             let shared = self.options.batch.then(|| self.random_number());
             for uid in follow {
