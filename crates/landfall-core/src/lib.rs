@@ -9,6 +9,7 @@ mod depth;
 mod engine;
 mod error;
 mod json;
+pub mod late;
 mod number;
 mod path;
 mod query;

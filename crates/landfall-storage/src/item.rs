@@ -11,6 +11,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, ThreadId},
 };
 
 /// A place for one state as JSON text. As in Kendo it knows no key: it belongs to one data source. Make a [`Storage`] of
@@ -18,7 +19,8 @@ use std::{
 ///
 /// The text is Kendo's: an array of records, changed ones with `__state__` (R6.12 to R6.17) and landfall's own
 /// bookkeeping in the one member `__landfall`. A text that Kendo wrote can be read. Calls come one at a time, on the
-/// thread that happens to run the data source: they should not take long, and must not call the data source back.
+/// thread that happens to run the data source: they should not take long. They may call the data source, but not wait for
+/// it; calls of the storage itself, `storage_usage` of the data source among them, fail with [`ErrorKind::Callback`] from here.
 #[doc(alias = "getItem")]
 #[doc(alias = "setItem")]
 pub trait ItemStorage: Send + Sync + 'static {
@@ -163,7 +165,10 @@ pub struct ItemAdapter<I> {
 
 struct Shared<I> {
     items: I,
+    /// Locked while a function of the item storage runs.
     memory: Mutex<Memory>,
+    /// The thread that runs it.
+    runs: Mutex<Option<ThreadId>>,
 }
 
 #[derive(Default)]
@@ -182,22 +187,38 @@ struct Known {
 impl<I: ItemStorage> ItemAdapter<I> {
     /// Makes a storage of an item storage.
     pub fn new(items: I) -> Self {
-        Self { shared: Arc::new(Shared { items, memory: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { items, memory: Mutex::default(), runs: Mutex::default() }) }
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    fn runs(&self) -> MutexGuard<'_, Option<ThreadId>> {
+        self.shared.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memory(&self) -> Result<MutexGuard<'_, Memory>> {
+        if *self.runs() == Some(thread::current().id()) {
+            // Not to be waited for: it is this thread that has it.
+            return Err(Error::new(ErrorKind::Callback, "a function of the item storage called the storage"));
+        }
         // The memory changes in one assignment, after everything that can panic.
-        self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs a function of the item storage, with the memory locked.
+    fn run<T>(&self, name: &'static str, call: impl FnOnce(&I) -> Result<T>) -> Result<T> {
+        *self.runs() = Some(thread::current().id());
+        let done = guarded(name, || call(&self.shared.items));
+        *self.runs() = None;
+        done
     }
 
     fn get(&self) -> Result<Option<String>> {
-        guarded("get_item", || self.shared.items.get_item())
+        self.run("get_item", I::get_item)
     }
 
     /// The memory, for work on this key.
     fn at(&self, key: &str) -> Result<MutexGuard<'_, Memory>> {
         check_key(key)?;
-        let mut memory = self.memory();
+        let mut memory = self.memory()?;
         match &memory.label {
             Some(label) if label != key => Err(Error::new(
                 ErrorKind::Unsupported,
@@ -270,7 +291,7 @@ impl<I: ItemStorage> Storage for ItemAdapter<I> {
             state.apply(&delta, expected.saturating_add(1));
             let value = state.to_kendo(true)?;
             let written = value.to_json();
-            guarded("set_item", || self.shared.items.set_item(&written))?;
+            self.run("set_item", |items| items.set_item(&written))?;
             // Item storages may keep the same in other words (a database with a JSON type). What is read back is what
             // the next look must find; if it means something else, somebody else wrote it, and the next look says so.
             let text = match self.get() {
@@ -292,7 +313,7 @@ impl<I: ItemStorage> Storage for ItemAdapter<I> {
                 None => self.get()?.is_some(),
             };
             if there {
-                guarded("remove_item", || self.shared.items.remove_item())?;
+                self.run("remove_item", I::remove_item)?;
             }
             memory.known = Some(Known { text: self.get()?, state: StoredState::default() });
             Ok(())
@@ -302,7 +323,7 @@ impl<I: ItemStorage> Storage for ItemAdapter<I> {
 
     async fn keys(&self) -> Result<Vec<String>> {
         let keys = || {
-            let mut memory = self.memory();
+            let mut memory = self.memory()?;
             let Some(label) = memory.label.clone() else { return Ok(Vec::new()) };
             let is_there = self.look(&mut memory)?.state.revision > 0;
             Ok(is_there.then_some(label).into_iter().collect())
@@ -314,7 +335,7 @@ impl<I: ItemStorage> Storage for ItemAdapter<I> {
         let usage = || {
             let mut memory = match key {
                 Some(key) => self.at(key)?,
-                None => self.memory(),
+                None => self.memory()?,
             };
             Ok(self.look(&mut memory)?.state.size())
         };

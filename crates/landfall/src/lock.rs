@@ -3,7 +3,7 @@
 //! Owns one rule: nothing waits for itself. A thread that holds the lock and calls the data source again, from a filter, say,
 //! is told so instead of waiting; so is one that would wait for an operation inside of a handler. Never knows what is locked.
 
-use landfall_core::{Error, ErrorKind, Result};
+use landfall_core::{Error, ErrorKind, Result, late::Scope};
 use std::{
     fmt,
     ops::{Deref, DerefMut},
@@ -115,7 +115,7 @@ impl<T> Lock<T> {
 
     fn held<'a>(&'a self, value: MutexGuard<'a, T>) -> Locked<'a, T> {
         self.inside.holder.store(here(), Ordering::Relaxed);
-        Locked { value, inside: &self.inside }
+        Locked { value, inside: &self.inside, _late: Scope::enter() }
     }
 }
 
@@ -127,8 +127,10 @@ impl<T> fmt::Debug for Lock<T> {
 
 /// The value, while this thread alone uses it.
 pub(crate) struct Locked<'a, T> {
+    // Fields go in this order: what was dropped late goes when nothing is locked any more.
     value: MutexGuard<'a, T>,
     inside: &'a Inside,
+    _late: Scope,
 }
 
 impl<T> Drop for Locked<'_, T> {

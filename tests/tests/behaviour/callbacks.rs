@@ -297,6 +297,46 @@ async fn i18_functions_of_orders_and_fields_that_panic() {
     assert_eq!(rows(&server).len(), 4);
 }
 
+/// Functions of a storage of one's own may call the data source; what would call them again is refused.
+#[tokio::test]
+async fn i19_functions_of_a_storage_that_call_the_data_source() {
+    let doer = Doer::new(Deed::Call);
+    let (got, set) = (doer.clone(), doer.clone());
+    let state: Arc<Mutex<Option<String>>> = Arc::default();
+    let (given, kept_in) = (Arc::clone(&state), Arc::clone(&state));
+    let asked = |doer: &Doer| {
+        doer.act();
+        let source = doer.source.lock().unwrap().as_ref().and_then(WeakDataSource::upgrade);
+        let Some(source) = source else { return };
+        let usage =
+            std::pin::pin!(source.storage_usage()).poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+        assert!(matches!(usage, std::task::Poll::Ready(Err(error)) if *error.kind() == ErrorKind::Callback));
+    };
+    let storage = landfall::storage::item_storage(
+        move || {
+            asked(&got);
+            Ok::<_, Error>(given.lock().unwrap().clone())
+        },
+        move |text: &str| {
+            asked(&set);
+            *kept_in.lock().unwrap() = Some(text.to_owned());
+            Ok::<(), Error>(())
+        },
+    );
+    let server = three().build();
+    let source = kept(&server, storage);
+    within(source.read()).await.unwrap();
+    source.set(source.at(0).unwrap(), "name", "A").unwrap();
+    doer.knows(&source);
+    drop(source.sync());
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    *doer.source.lock().unwrap() = None;
+    within(source.idle()).await.unwrap();
+    assert!(within(source.sync()).await.unwrap().is_success());
+    assert!(within(source.storage_usage()).await.unwrap() > 0);
+    assert!(source.pending().is_empty() && rows(&server)[0] == r#"{"id":1,"name":"A"}"#, "{:?}", rows(&server));
+}
+
 /// R6: functions of a storage of one's own.
 #[tokio::test]
 async fn i18_functions_of_a_storage_that_panic() {

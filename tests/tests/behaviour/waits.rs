@@ -3,7 +3,8 @@
 
 use crate::help::{kept, kind, model, rows, three, within};
 use landfall::{
-    Builder, DataSource, Error, ErrorKind, EventKind, Filter, Sort, Uid, Value, WeakDataSource, blocking,
+    Builder, DataSource, Error, ErrorKind, EventKind, Filter, Group, QueryOptions, Sort, Uid, Value, WeakDataSource,
+    blocking,
     storage::MemoryStorage,
     transport::{MockServer, Operation},
 };
@@ -303,6 +304,22 @@ fn i19_handlers_and_wakers_that_call_the_data_source_as_they_go() {
             drop(first.restore_with(|_| ()));
             assert_eq!(calls.load(Ordering::Relaxed), 3, "replaced");
 
+            let (filter, order, groups) = {
+                let calling = || Calling::new(&source, &calls);
+                let (filter, order, groups) = (calling(), calling(), calling());
+                (
+                    Filter::custom(move |_| filter.source.upgrade().is_some()),
+                    Sort::asc("name").with_compare(move |_, _| order.calls.load(Ordering::Relaxed).cmp(&0)),
+                    Group::asc("name").with_compare(move |_, _| groups.calls.load(Ordering::Relaxed).cmp(&0)),
+                )
+            };
+            let options = QueryOptions::new().filter(filter).sort(order).group(groups);
+            source.query(options).await.unwrap();
+            assert_eq!(source.rows().len(), 3);
+            source.query(QueryOptions::new().page(1).page_size(2)).await.unwrap();
+            assert_eq!(source.rows().len(), 2);
+            assert_eq!(calls.load(Ordering::Relaxed), 6, "of a query before");
+
             // Woken while an event is told, and while a promise is kept.
             let waker = Waker::from(Arc::new(Calling::new(&source, &calls)));
             let mut context = Context::from_waker(&waker);
@@ -312,7 +329,7 @@ fn i19_handlers_and_wakers_that_call_the_data_source_as_they_go() {
             assert!(reading.as_mut().poll(&mut context).is_pending());
             source.idle().await.unwrap();
             assert!(reading.poll(&mut Context::from_waker(Waker::noop())).is_ready());
-            assert!(calls.load(Ordering::Relaxed) >= 5);
+            assert!(calls.load(Ordering::Relaxed) >= 8);
             drop(waker);
             source.idle().await.unwrap();
         });

@@ -3,7 +3,7 @@
 //! Owns their normal form (R7.8-R7.16). Never tests a record: see `matching`.
 
 use super::operator::Operator;
-use crate::{Error, ErrorKind, Record, Result, Text, Value};
+use crate::{Error, ErrorKind, Record, Result, Text, Value, late::Late};
 use std::{fmt, sync::Arc};
 
 /// Filters may be nested this deep.
@@ -137,7 +137,8 @@ impl Filter {
     /// It runs while the data source is locked. Calls of it from here fail with
     /// [`ErrorKind::Callback`](crate::ErrorKind::Callback), or panic where they give no error.
     pub fn custom(passes: impl Fn(&Record) -> bool + Send + Sync + 'static) -> Self {
-        Self(Node::Custom(Arc::new(passes)))
+        let passes = Late::new(passes);
+        Self(Node::Custom(Arc::new(move |record| passes(record))))
     }
 
     /// Records that pass every one of these. None at all: every record.

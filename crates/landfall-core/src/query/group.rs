@@ -10,7 +10,7 @@ use super::{
     sort::{Direction, entries, field_of},
     span::{Passing, Source},
 };
-use crate::{Error, ErrorKind, Number, Record, Result, Text, Value, record::Cell};
+use crate::{Error, ErrorKind, Number, Record, Result, Text, Value, late::Late, record::Cell};
 use std::{cmp::Ordering, collections::HashMap, fmt, sync::Arc};
 
 /// Compares two groups.
@@ -71,7 +71,8 @@ impl Group {
         mut self,
         compare: impl Fn(&ViewGroup, &ViewGroup) -> Ordering + Send + Sync + 'static,
     ) -> Self {
-        self.compare = Some(Arc::new(compare));
+        let compare = Late::new(compare);
+        self.compare = Some(Arc::new(move |a, b| compare(a, b)));
         self
     }
 

@@ -1,6 +1,6 @@
 //! Sort descriptors (R7.35, R7.42).
 
-use crate::{Error, ErrorKind, Path, Record, Result, Text, Value};
+use crate::{Error, ErrorKind, Path, Record, Result, Text, Value, late::Late};
 use std::{cmp::Ordering, fmt, sync::Arc};
 
 /// Which way to sort.
@@ -78,7 +78,8 @@ impl Sort {
     /// [`ErrorKind::Callback`](crate::ErrorKind::Callback), or panic where they give no error.
     #[must_use]
     pub fn with_compare(mut self, compare: impl Fn(&Record, &Record) -> Ordering + Send + Sync + 'static) -> Self {
-        self.compare = Some(Arc::new(compare));
+        let compare = Late::new(compare);
+        self.compare = Some(Arc::new(move |a, b| compare(a, b)));
         self
     }
 
@@ -87,7 +88,8 @@ impl Sort {
     #[must_use]
     pub fn ordinal(self) -> Self {
         let path = Path::parse(&self.field);
-        self.with_compare(move |a, b| super::order::compare_ordinal(path.cell(a), path.cell(b)))
+        let compare = move |a: &Record, b: &Record| super::order::compare_ordinal(path.cell(a), path.cell(b));
+        Self { compare: Some(Arc::new(compare)), ..self }
     }
 
     /// Reads a descriptor `{field, dir}` or a list of them. Descriptors without a direction do nothing and are dropped
