@@ -587,7 +587,8 @@ impl<T: Row> DataSource<T> {
         self.change("insert", |engine| engine.insert(index, record))
     }
 
-    /// Edits an item as your own type: the members that differ afterwards are set, members unknown to the type stay.
+    /// Edits an item as your own type: the members that differ afterwards are set one after another, members unknown to the type
+    /// stay.
     ///
     /// # Errors
     /// `NotFound` for an item that is gone; `Undecodable` when the record does not have the shape of the type.
