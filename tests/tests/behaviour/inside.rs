@@ -132,6 +132,15 @@ fn with_defaults(caller: &Caller) -> Schema {
     Schema::new().with_model(model().field(Field::new("id").number()).field(name).field(Field::new("list")))
 }
 
+fn with_default_id(caller: &Caller) -> Schema {
+    let caller = caller.clone();
+    let id = Field::new("id").number().default_with(move || {
+        caller.act();
+        Value::from(0)
+    });
+    Schema::new().with_model(model().field(id).field(Field::new("name")))
+}
+
 fn with_zone(caller: &Caller) -> Schema {
     let caller = caller.clone();
     let zone = Zone::new(move |_| {
@@ -247,6 +256,20 @@ fn functions() -> Vec<Function> {
                 Box::pin(async {
                     stage.arm(&stage.source);
                     quiet(stage, || stage.source.add(record("{}")));
+                })
+            },
+        },
+        Function {
+            name: "default_with of the id",
+            schema: with_default_id,
+            run: |stage| {
+                Box::pin(async {
+                    stage.arm(&stage.source);
+                    let uid = stage.source.add(record(r#"{"name":"new"}"#)).unwrap();
+                    stage.source.online(true).await.unwrap();
+                    assert_eq!(stage.server.count(Kind::Create), 1);
+                    stage.source.remove(uid).unwrap();
+                    drop(stage.source.sync().await.unwrap());
                 })
             },
         },

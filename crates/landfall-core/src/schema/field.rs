@@ -235,13 +235,29 @@ impl Field {
         if self.nullable && !given.as_ref().is_some_and(Value::is_truthy) {
             return Some(Value::Null);
         }
-        given.or_else(|| match self.kind {
+        given.or_else(|| self.initial_of_type(now))
+    }
+
+    /// As [`initial`](Self::initial), of an id. It is asked for whenever a record may be new, in the middle of anything: a
+    /// function that panics is as if it were not there (I18).
+    pub(super) fn initial_id(&self) -> Option<Value> {
+        let epoch = Date::from_millis(0);
+        match &self.default {
+            DefaultValue::Function(function) => {
+                super::guarded(|| Ok(function())).map_or_else(|_panic| self.initial_of_type(epoch), Some)
+            }
+            _ => self.initial(epoch),
+        }
+    }
+
+    fn initial_of_type(&self, now: Date) -> Option<Value> {
+        match self.kind {
             FieldType::String | FieldType::Default => Some(Value::from("")),
             FieldType::Number => Some(Value::from(0)),
             FieldType::Boolean => Some(Value::from(false)),
             FieldType::Date => Some(Value::from(now)),
             FieldType::Object => None,
-        })
+        }
     }
 
     /// Parses a value of the server or of an edit. An absent number or date becomes null, others stay absent (R3.10).

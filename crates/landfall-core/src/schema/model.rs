@@ -109,7 +109,7 @@ impl Model {
         let id = self.id.as_ref()?;
         let declared = self.fields.iter().find(|field| field.alias.as_ref().unwrap_or(&field.name) == id);
         match declared {
-            Some(field) => field.initial(Date::from_millis(0)),
+            Some(field) => field.initial_id(),
             None => Some(Value::from("")),
         }
     }
