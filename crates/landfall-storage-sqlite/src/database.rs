@@ -1,18 +1,26 @@
-//! What the worker thread does with the connection: load, commit, remove, keys, usage. Owns all statements; values are
-//! always bound.
+//! What the worker thread does with the connection: load, commit, remove, keys, usage. Owns the connection, its transactions
+//! and what it remembers between them.
 
-use crate::{error, open, registry::Registered, schema};
-use landfall_storage::{ChangeKind, Delta, Error, Result, Revision, RowId, StoredRow, StoredState, stale};
-use rusqlite::{
-    CachedStatement, Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params, types::Type,
+use crate::{
+    apply::apply,
+    error::{self, Failure},
+    head::{Head, unsigned},
+    open,
+    registry::Registered,
+    rows::{Newer, Rows},
+    schema,
+    tail::Tail,
 };
-use std::{cmp::Ordering, collections::HashMap, sync::Arc};
+use landfall_storage::{Delta, Result, Revision, StoredState, stale};
+use rusqlite::{Connection, OptionalExtension};
+use std::{collections::HashMap, sync::Arc};
 
 /// The least number of recent rows worth moving to the others.
 const FEW: u64 = 1000;
 
 /// The connection, until a failure closes it.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each storage, and it stays where it is")]
 pub(crate) enum Database {
     Open(Open),
     Closed,
@@ -28,6 +36,8 @@ pub(crate) struct Open {
     /// Whether the file is known to be of the newest format.
     current: bool,
     recent: Recent,
+    /// Head and tail that were written last: while they are stored so, the tail need not be read again.
+    last: Option<(Head, Tail)>,
     /// Tells this process that the file is open; it goes after the connection.
     _registered: Option<Registered>,
 }
@@ -51,85 +61,59 @@ impl Guess {
     }
 }
 
-/// What `states` says about one key.
-struct Head {
-    id: i64,
-    revision: Revision,
-    row_count: u64,
-    byte_count: u64,
-    row_sum: u64,
-    meta_crc: u32,
+/// What a transaction is for.
+#[derive(Clone, Copy)]
+enum Access {
+    Read,
+    Write,
 }
 
-impl Head {
-    fn crc(&self, key: &str) -> u32 {
-        let meta_crc = u64::from(self.meta_crc);
-        schema::state_crc(key, [self.revision, self.row_count, self.byte_count, self.row_sum, meta_crc])
+/// A transaction, rolled back unless it is committed. As rusqlite's, but begins and commits with prepared statements: a
+/// small commit would spend a good part of its time on parsing these two words.
+struct Transaction<'a>(&'a Connection);
+
+impl<'a> Transaction<'a> {
+    fn begin(connection: &'a Connection, access: Access) -> Sql<Self> {
+        let begin = match access {
+            Access::Read => "BEGIN DEFERRED",
+            Access::Write => "BEGIN IMMEDIATE",
+        };
+        connection.prepare_cached(begin)?.execute([])?;
+        Ok(Self(connection))
+    }
+
+    fn commit(self) -> Sql<()> {
+        // What fails leaves the transaction open: it is rolled back then.
+        self.0.prepare_cached("COMMIT")?.execute([]).map(drop)
     }
 }
 
-/// What a row counts for in its state's head.
-struct Weight {
-    bytes: u64,
-    crc: u32,
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_autocommit() {
+            // A connection that is still in a transaction afterwards is closed by whoever began it.
+            drop(self.0.execute_batch("ROLLBACK"));
+        }
+    }
 }
 
 type Sql<T> = rusqlite::Result<T>;
-
-/// A failure inside of a transaction: SQLite's, or ours.
-enum Failure {
-    Sql(rusqlite::Error),
-    Own(Error),
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Own(error)
-    }
-}
-
-/// SQLite's integers are signed; the bits are kept.
-fn signed(number: u64) -> i64 {
-    number.cast_signed()
-}
-
-fn unsigned(row: &Row<'_>, column: usize) -> Sql<u64> {
-    Ok(row.get::<_, i64>(column)?.cast_unsigned())
-}
 
 impl Database {
     /// `registered`: for a file.
     pub(crate) fn new(connection: Connection, registered: Option<Registered>) -> Self {
         let settled = registered.is_none();
         let recent = Recent::default();
-        Self::Open(Open { connection, settled, current: settled, recent, _registered: registered })
+        Self::Open(Open { connection, settled, current: settled, recent, last: None, _registered: registered })
     }
 
-    /// Makes a file of format 1 one of this format: what is pending goes to its new place.
+    /// Makes a file of an older format one of this format.
     fn upgrade(&mut self) -> Result<()> {
         if !matches!(self, Self::Open(Open { current: false, .. })) {
             return Ok(());
         }
-        self.transact(TransactionBehavior::Immediate, |sql| {
-            // Another process may have been first.
-            let format: i32 = sql.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            if format < schema::FORMAT {
-                sql.execute_batch(schema::RECENT)?;
-                sql.execute_batch(
-                    "INSERT INTO recent(state, id, ord, marker, record, change, crc)
-                     SELECT state, id, ord, marker, record, change, crc FROM rows WHERE marker IS NOT NULL;
-                     DELETE FROM rows WHERE marker IS NOT NULL;",
-                )?;
-                sql.pragma_update(None, "user_version", schema::FORMAT)?;
-            }
-            Ok(())
-        })?;
+        // Another process may have been first.
+        self.transact(Access::Write, |sql| Ok(schema::upgrade(sql)?))?;
         if let Self::Open(open) = self {
             open.current = true;
         }
@@ -157,15 +141,11 @@ impl Database {
     }
 
     /// Runs one unit of work; afterwards either it is committed, or nothing happened, or the database is closed.
-    fn transact<T>(
-        &mut self,
-        behavior: TransactionBehavior,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
-    ) -> Result<T> {
+    fn transact<T>(&mut self, access: Access, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
         let Self::Open(Open { connection, .. }) = self else { return Err(error::closed()) };
         let outcome = (|| {
-            let transaction = connection.transaction_with_behavior(behavior)?;
-            let value = work(&transaction)?;
+            let transaction = Transaction::begin(connection, access)?;
+            let value = work(connection)?;
             transaction.commit()?;
             Ok(value)
         })();
@@ -187,21 +167,16 @@ impl Database {
 
     /// Checks what a load would not notice: that no state is missing or illegible.
     pub(crate) fn check(&mut self) -> Result<()> {
-        self.transact(TransactionBehavior::Deferred, |sql| {
+        self.transact(Access::Read, |sql| {
             let expected: u64 =
                 sql.query_row("SELECT state_count FROM store WHERE id = 1", [], |row| unsigned(row, 0))?;
-            let mut statement = sql.prepare(
-                "SELECT id, revision, row_count, byte_count, row_sum, meta_crc, crc, key FROM states NOT INDEXED",
-            )?;
+            let format = schema::format(sql)?;
+            let mut statement = sql.prepare("SELECT id, key FROM states NOT INDEXED")?;
             let mut rows = statement.query([])?;
             let mut found = 0;
             while let Some(row) = rows.next()? {
-                let key: String = row.get(7)?;
-                head(row, &key)?;
-                let by_index: Option<i64> = sql
-                    .prepare_cached("SELECT id FROM states WHERE key = ?1")?
-                    .query_row([&key], |row| row.get(0))
-                    .optional()?;
+                let key: String = row.get(1)?;
+                let by_index = Head::find(sql, format, &key)?.map(|(head, _)| head.id);
                 if by_index != Some(row.get(0)?) {
                     return Err(error::damaged("the index of the keys is damaged").into());
                 }
@@ -222,61 +197,22 @@ impl Database {
     }
 
     fn read(&mut self, key: &str) -> Result<StoredState> {
-        self.transact(TransactionBehavior::Deferred, |sql| {
-            let Some(head) = find(sql, key)? else { return Ok(StoredState::default()) };
+        self.transact(Access::Read, |sql| {
+            let format = schema::format(sql)?;
+            let Some((head, tail)) = Head::find(sql, format, key)? else { return Ok(StoredState::default()) };
             let meta: Option<Arc<str>> =
                 sql.prepare_cached("SELECT meta FROM states WHERE id = ?1")?.query_row([head.id], |row| row.get(0))?;
             if schema::meta_crc(meta.as_deref()) != head.meta_crc {
                 return Err(error::damaged("the meta document does not match its checksum").into());
             }
+            let newest = Tail::read(tail.as_deref())?.into_entries().map(Newer::from).collect();
             let capacity = usize::try_from(head.row_count).unwrap_or_default().min(1 << 20);
             let mut state = StoredState { revision: head.revision, meta, rows: Vec::with_capacity(capacity) };
             let mut sum = 0;
-            let mut take = |row: StoredRow, crc: u32, rows: &mut Vec<StoredRow>| {
-                if schema::row_crc(&row) != crc {
-                    let error = error::damaged("a row does not match its checksum");
-                    return Err(Failure::from(error.with("row", row.id.to_string())));
-                }
+            Rows::new(sql, head.id).all(format, newest, |row, crc| {
                 sum += u64::from(crc);
-                rows.push(row);
-                Ok(())
-            };
-            // Both in the order of their ids; of two with the same the recent one counts.
-            // A file of format 1 has none that is recent.
-            let none = if sql.table_exists(None, "recent")? { "" } else { "LIMIT 0" };
-            let recent = if none.is_empty() { "recent" } else { "rows" };
-            let mut recent = sql.prepare_cached(&format!(
-                "SELECT id, ord, marker, record, change, crc FROM {recent} WHERE state = ?1 ORDER BY id {none}"
-            ))?;
-            let mut recent = recent.query([head.id])?;
-            let mut statement = sql
-                .prepare_cached("SELECT id, ord, marker, record, change, crc FROM rows WHERE state = ?1 ORDER BY id")?;
-            let mut rows = statement.query([head.id])?;
-            let mut next = recent.next()?;
-            while let Some(row) = rows.next()? {
-                let id: i64 = row.get(0)?;
-                let mut replaced = false;
-                while let Some(newer) = next {
-                    let order = newer.get::<_, i64>(0)?.cmp(&id);
-                    if order == Ordering::Greater {
-                        break;
-                    }
-                    replaced = order == Ordering::Equal;
-                    if !is_deleted(newer)? {
-                        take(stored_row(newer)?, newer.get(5)?, &mut state.rows)?;
-                    }
-                    next = recent.next()?;
-                }
-                if !replaced {
-                    take(stored_row(row)?, row.get(5)?, &mut state.rows)?;
-                }
-            }
-            while let Some(newer) = next {
-                if !is_deleted(newer)? {
-                    take(stored_row(newer)?, newer.get(5)?, &mut state.rows)?;
-                }
-                next = recent.next()?;
-            }
+                state.rows.push(row);
+            })?;
             if state.rows.len() as u64 != head.row_count || sum != head.row_sum || state.size() != head.byte_count {
                 return Err(error::damaged("rows are missing").into());
             }
@@ -300,37 +236,35 @@ impl Database {
     }
 
     fn commit_to(&mut self, key: &str, expected: Revision, delta: &Delta) -> Result<Revision> {
-        let (revision, state, change, count) = self.transact(TransactionBehavior::Immediate, |sql| {
-            let found = find(sql, key)?;
-            let current = found.as_ref().map_or(0, |head| head.revision);
+        let known = match self {
+            Self::Open(Open { last, .. }) => last.take(),
+            Self::Closed => None,
+        };
+        let (head, tail, change) = self.transact(Access::Write, |sql| {
+            let found = Head::find(sql, schema::FORMAT, key)?;
+            let current = found.as_ref().map_or(0, |(head, _)| head.revision);
             if current != expected {
                 return Err(stale(key, expected, current).into());
             }
-            let mut head = match found {
-                Some(head) => head,
-                None => create(sql, key)?,
+            let (mut head, tail) = if let Some((head, text)) = found {
+                match known {
+                    Some((same, tail)) if same == head => (head, tail),
+                    _ => (head, Tail::read(text.as_deref())?),
+                }
+            } else {
+                count_states(sql, 1)?;
+                (Head::create(sql, key)?, Tail::default())
             };
-            let change = apply(sql, &mut head, delta)?;
-            head.revision += 1;
-            sql.prepare_cached(
-                "UPDATE states SET revision = ?2, row_count = ?3, byte_count = ?4, row_sum = ?5, meta_crc = ?6, crc = ?7
-                 WHERE id = ?1",
-            )?
-            .execute(params![
-                head.id,
-                signed(head.revision),
-                signed(head.row_count),
-                signed(head.byte_count),
-                signed(head.row_sum),
-                head.meta_crc,
-                head.crc(key)
-            ])?;
-            Ok((head.revision, head.id, change, head.row_count))
+            let (tail, change) = apply(sql, &mut head, tail, delta)?;
+            head.write(sql, key, tail.text().as_deref())?;
+            Ok((head, tail, change))
         })?;
-        if let Self::Open(Open { recent, .. }) = self {
-            let guess = recent.0.entry(state).or_default();
+        let revision = head.revision;
+        if let Self::Open(Open { recent, last, .. }) = self {
+            let guess = recent.0.entry(head.id).or_default();
             guess.count = guess.count.saturating_add_signed(change);
-            guess.of = count;
+            guess.of = head.row_count;
+            *last = Some((head, tail));
         }
         Ok(revision)
     }
@@ -346,24 +280,7 @@ impl Database {
         let Self::Open(Open { recent, .. }) = self else { return };
         let worth: Vec<i64> = recent.0.iter().filter(|(_, guess)| guess.is_worth_moving()).map(|(id, _)| *id).collect();
         for state in worth {
-            let left = self.transact(TransactionBehavior::Immediate, |sql| {
-                sql.prepare_cached(
-                    "DELETE FROM rows WHERE state = ?1
-                     AND id IN (SELECT id FROM recent WHERE state = ?1 AND record IS NULL)",
-                )?
-                .execute([state])?;
-                sql.prepare_cached(
-                    "INSERT OR REPLACE INTO rows(state, id, ord, marker, record, change, crc)
-                     SELECT state, id, ord, marker, record, change, crc FROM recent
-                     WHERE state = ?1 AND marker IS NULL AND record IS NOT NULL ORDER BY id",
-                )?
-                .execute([state])?;
-                sql.prepare_cached("DELETE FROM recent WHERE state = ?1 AND marker IS NULL")?.execute([state])?;
-                let left = sql
-                    .prepare_cached("SELECT count(*) FROM recent WHERE state = ?1")?
-                    .query_row([state], |row| unsigned(row, 0))?;
-                Ok(left)
-            });
+            let left = self.transact(Access::Write, |sql| Ok(Rows::new(sql, state).gather()?));
             if let (Ok(left), Self::Open(Open { recent, .. })) = (left, &mut *self) {
                 let guess = recent.0.entry(state).or_default();
                 (guess.count, guess.stay) = (left, left);
@@ -378,15 +295,15 @@ impl Database {
     pub(crate) fn remove(&mut self, key: &str) -> Result<()> {
         self.settle()?;
         self.upgrade()?;
-        self.transact(TransactionBehavior::Immediate, |sql| {
+        self.transact(Access::Write, |sql| {
             // Not through `find`: what is damaged can be removed as well.
             let id: Option<i64> = sql
                 .prepare_cached("SELECT id FROM states WHERE key = ?1")?
                 .query_row([key], |row| row.get(0))
                 .optional()?;
             if let Some(id) = id {
-                sql.prepare_cached("DELETE FROM rows WHERE state = ?1")?.execute([id])?;
-                sql.prepare_cached("DELETE FROM recent WHERE state = ?1")?.execute([id])?;
+                Rows::new(sql, id).clear()?;
+                sql.prepare_cached("DELETE FROM heads WHERE state = ?1")?.execute([id])?;
                 sql.prepare_cached("DELETE FROM states WHERE id = ?1")?.execute([id])?;
                 count_states(sql, -1)?;
             }
@@ -395,7 +312,7 @@ impl Database {
     }
 
     pub(crate) fn keys(&mut self) -> Result<Vec<String>> {
-        self.transact(TransactionBehavior::Deferred, |sql| {
+        self.transact(Access::Read, |sql| {
             let mut statement = sql.prepare_cached("SELECT key FROM states ORDER BY key")?;
             let keys = statement.query_map([], |row| row.get(0))?.collect::<Sql<Vec<String>>>()?;
             Ok(keys)
@@ -403,11 +320,14 @@ impl Database {
     }
 
     pub(crate) fn usage(&mut self, key: Option<&str>) -> Result<u64> {
-        self.transact(TransactionBehavior::Deferred, |sql| match key {
-            Some(key) => Ok(find(sql, key)?.map_or(0, |head| head.byte_count)),
-            None => Ok(sql
-                .prepare_cached("SELECT coalesce(sum(byte_count), 0) FROM states")?
-                .query_row([], |row| unsigned(row, 0))?),
+        self.transact(Access::Read, |sql| {
+            let format = schema::format(sql)?;
+            if let Some(key) = key {
+                return Ok(Head::find(sql, format, key)?.map_or(0, |(head, _)| head.byte_count));
+            }
+            let heads = if format < schema::WITH_HEADS { "states" } else { "heads" };
+            let mut sum = sql.prepare_cached(&format!("SELECT coalesce(sum(byte_count), 0) FROM {heads}"))?;
+            Ok(sum.query_row([], |row| unsigned(row, 0))?)
         })
     }
 
@@ -431,207 +351,6 @@ impl Database {
     }
 }
 
-/// Reads and checks a head; the columns are `id, revision, row_count, byte_count, row_sum, meta_crc, crc`.
-fn head(row: &Row<'_>, key: &str) -> Result<Head, Failure> {
-    let head = Head {
-        id: row.get(0)?,
-        revision: unsigned(row, 1)?,
-        row_count: unsigned(row, 2)?,
-        byte_count: unsigned(row, 3)?,
-        row_sum: unsigned(row, 4)?,
-        meta_crc: row.get(5)?,
-    };
-    if head.crc(key) != row.get::<_, u32>(6)? {
-        return Err(error::damaged("a state does not match its checksum").into());
-    }
-    Ok(head)
-}
-
-fn find(sql: &Transaction<'_>, key: &str) -> Result<Option<Head>, Failure> {
-    let mut statement = sql.prepare_cached(
-        "SELECT id, revision, row_count, byte_count, row_sum, meta_crc, crc FROM states WHERE key = ?1",
-    )?;
-    let mut rows = statement.query([key])?;
-    rows.next()?.map(|row| head(row, key)).transpose()
-}
-
-/// A new head; its checksum is written with the first revision.
-fn create(sql: &Transaction<'_>, key: &str) -> Sql<Head> {
-    sql.prepare_cached(
-        "INSERT INTO states(key, revision, row_count, byte_count, row_sum, meta_crc, crc) VALUES(?1, 0, 0, 0, 0, 0, 0)",
-    )?
-    .execute([key])?;
-    count_states(sql, 1)?;
-    Ok(Head { id: sql.last_insert_rowid(), revision: 0, row_count: 0, byte_count: 0, row_sum: 0, meta_crc: 0 })
-}
-
-fn count_states(sql: &Transaction<'_>, by: i64) -> Sql<usize> {
+fn count_states(sql: &Connection, by: i64) -> Sql<usize> {
     sql.prepare_cached("UPDATE store SET state_count = state_count + ?1 WHERE id = 1")?.execute([by])
-}
-
-/// Changes the rows. Gives by how many the recent ones are more than before.
-fn apply(sql: &Transaction<'_>, head: &mut Head, delta: &Delta) -> Result<i64, Failure> {
-    let mut recent = 0;
-    if delta.clear {
-        sql.prepare_cached("DELETE FROM rows WHERE state = ?1")?.execute([head.id])?;
-        let gone = sql.prepare_cached("DELETE FROM recent WHERE state = ?1")?.execute([head.id])?;
-        recent -= i64::try_from(gone).unwrap_or(i64::MAX);
-        (head.row_count, head.byte_count, head.row_sum) = (0, 0, 0);
-        set_meta(sql, head, None)?;
-    } else if delta.meta.is_some() {
-        let length: Option<u64> = sql
-            .prepare_cached("SELECT length(CAST(meta AS BLOB)) FROM states WHERE id = ?1")?
-            .query_row([head.id], |row| Ok(row.get::<_, Option<i64>>(0)?.map(i64::cast_unsigned)))?;
-        subtract(&mut head.byte_count, length.unwrap_or(0))?;
-    }
-    if !delta.delete.is_empty() || !delta.put.is_empty() {
-        // Where much of it is new, it need not be moved later.
-        let at_once = delta.put.len() as u64 >= head.row_count / 2;
-        let mut rows = Rows::new(sql, head.id)?;
-        for id in &delta.delete {
-            let found = rows.find(*id)?;
-            let Some(old) = &found.weight else { continue };
-            forget(head, old)?;
-            recent += rows.delete(*id, &found)?;
-        }
-        for row in &delta.put {
-            let found = rows.find(row.id)?;
-            if let Some(old) = &found.weight {
-                forget(head, old)?;
-            }
-            let crc = schema::row_crc(row);
-            // What is pending is recent, however much it is.
-            let at_once = at_once && row.state.is_none();
-            recent += if at_once { rows.put_at_once(row, crc, &found)? } else { rows.put(row, crc, &found)? };
-            head.row_count += 1;
-            head.byte_count += row.size() as u64;
-            head.row_sum += u64::from(crc);
-        }
-    }
-    if let Some(meta) = &delta.meta {
-        set_meta(sql, head, Some(meta))?;
-        head.byte_count += meta.len() as u64;
-    }
-    Ok(recent)
-}
-/// What is stored of one row.
-struct Found {
-    /// None when there is no such row.
-    weight: Option<Weight>,
-    /// Whether there is a recent one, or one that says that it is deleted.
-    recent: bool,
-}
-
-/// The rows of one state: those that were there before, and the recent ones that stand in their place.
-struct Rows<'a> {
-    state: i64,
-    weigh: CachedStatement<'a>,
-    weigh_recent: CachedStatement<'a>,
-    put: CachedStatement<'a>,
-    put_recent: CachedStatement<'a>,
-    delete_recent: CachedStatement<'a>,
-}
-
-impl<'a> Rows<'a> {
-    fn new(sql: &'a Transaction<'_>, state: i64) -> Sql<Self> {
-        Ok(Self {
-            state,
-            weigh: sql.prepare_cached(
-                "SELECT length(CAST(record AS BLOB)) + coalesce(length(CAST(change AS BLOB)), 0), crc
-                 FROM rows WHERE state = ?1 AND id = ?2",
-            )?,
-            weigh_recent: sql.prepare_cached(
-                "SELECT length(CAST(record AS BLOB)) + coalesce(length(CAST(change AS BLOB)), 0), crc
-                 FROM recent WHERE state = ?1 AND id = ?2",
-            )?,
-            put: sql.prepare_cached(
-                "INSERT OR REPLACE INTO rows(state, id, ord, marker, record, change, crc)
-                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?,
-            put_recent: sql.prepare_cached(
-                "INSERT OR REPLACE INTO recent(state, id, ord, marker, record, change, crc)
-                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?,
-            delete_recent: sql.prepare_cached("DELETE FROM recent WHERE state = ?1 AND id = ?2")?,
-        })
-    }
-
-    fn find(&mut self, id: RowId) -> Sql<Found> {
-        let recent = self
-            .weigh_recent
-            .query_row(params![self.state, signed(id)], |row| {
-                let bytes = row.get::<_, Option<i64>>(0)?.map(i64::cast_unsigned);
-                let crc = row.get(1)?;
-                Ok(bytes.map(|bytes| Weight { bytes, crc }))
-            })
-            .optional()?;
-        match recent {
-            Some(weight) => Ok(Found { weight, recent: true }),
-            None => Ok(Found { weight: self.find_before(id)?, recent: false }),
-        }
-    }
-
-    fn find_before(&mut self, id: RowId) -> Sql<Option<Weight>> {
-        self.weigh
-            .query_row(params![self.state, signed(id)], |row| Ok(Weight { bytes: unsigned(row, 0)?, crc: row.get(1)? }))
-            .optional()
-    }
-
-    /// Gives by how many the recent rows are more than before; so do the others.
-    fn delete(&mut self, id: RowId, found: &Found) -> Sql<i64> {
-        if found.recent && self.find_before(id)?.is_none() {
-            self.delete_recent.execute(params![self.state, signed(id)])?;
-            return Ok(-1);
-        }
-        self.put_recent.execute(params![self.state, signed(id), 0, None::<&str>, None::<&str>, None::<&str>, 0])?;
-        Ok(i64::from(!found.recent))
-    }
-
-    fn put(&mut self, row: &StoredRow, crc: u32, found: &Found) -> Sql<i64> {
-        Self::write(&mut self.put_recent, self.state, row, crc)?;
-        Ok(i64::from(!found.recent))
-    }
-
-    fn put_at_once(&mut self, row: &StoredRow, crc: u32, found: &Found) -> Sql<i64> {
-        if found.recent {
-            self.delete_recent.execute(params![self.state, signed(row.id)])?;
-        }
-        Self::write(&mut self.put, self.state, row, crc)?;
-        Ok(-i64::from(found.recent))
-    }
-
-    fn write(statement: &mut CachedStatement<'_>, state: i64, row: &StoredRow, crc: u32) -> Sql<usize> {
-        let marker = row.state.map(ChangeKind::as_str);
-        let (id, order) = (signed(row.id), signed(row.order));
-        statement.execute(params![state, id, order, marker, &*row.record, row.change.as_deref(), crc])
-    }
-}
-
-fn is_deleted(row: &Row<'_>) -> Sql<bool> {
-    Ok(row.get_ref(3)?.data_type() == Type::Null)
-}
-
-fn set_meta(sql: &Transaction<'_>, head: &mut Head, meta: Option<&str>) -> Sql<()> {
-    sql.prepare_cached("UPDATE states SET meta = ?2 WHERE id = ?1")?.execute(params![head.id, meta])?;
-    head.meta_crc = schema::meta_crc(meta);
-    Ok(())
-}
-
-fn forget(head: &mut Head, old: &Weight) -> Result<(), Failure> {
-    subtract(&mut head.row_count, 1)?;
-    subtract(&mut head.byte_count, old.bytes)?;
-    subtract(&mut head.row_sum, u64::from(old.crc))
-}
-
-fn subtract(from: &mut u64, what: u64) -> Result<(), Failure> {
-    *from = from.checked_sub(what).ok_or_else(|| error::damaged("a state does not add up"))?;
-    Ok(())
-}
-
-fn stored_row(row: &Row<'_>) -> Result<StoredRow, Failure> {
-    let state = match row.get_ref(2)?.as_str_or_null().map_err(|_wrong_type| error::damaged("a marker is no text"))? {
-        None => None,
-        Some(marker) => Some(ChangeKind::from_marker(marker).ok_or_else(|| error::damaged("a marker is unknown"))?),
-    };
-    Ok(StoredRow { id: unsigned(row, 0)?, order: unsigned(row, 1)?, state, record: row.get(3)?, change: row.get(4)? })
 }

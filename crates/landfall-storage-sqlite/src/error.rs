@@ -1,6 +1,6 @@
 //! SQLite's errors as landfall's. The one place that knows both.
 
-use landfall_storage::{Error, ErrorKind, fs as private};
+use landfall_storage::{Error, ErrorKind, RowId, fs as private};
 use rusqlite::{ErrorCode, ffi};
 use std::{
     io,
@@ -31,6 +31,10 @@ pub(crate) fn map(source: rusqlite::Error) -> Error {
             ErrorCode::Unknown => (ErrorKind::Corrupt, "the file is not as landfall makes it"),
             ErrorCode::TooBig => (ErrorKind::Limit, "a text is longer than SQLite takes"),
             ErrorCode::CannotOpen => (ErrorKind::Storage, "the database file cannot be opened"),
+            // A page of a long text lies beyond the end of the file.
+            ErrorCode::SystemIoFailure if failure.extended_code == ffi::SQLITE_IOERR_SHORT_READ => {
+                (ErrorKind::Corrupt, "the file is cut short")
+            }
             ErrorCode::SystemIoFailure => (ErrorKind::Storage, "reading or writing the database failed"),
             _ => (ErrorKind::Storage, "SQLite refused a statement"),
         },
@@ -96,4 +100,32 @@ pub(crate) fn damaged(what: &'static str) -> Error {
 /// The handle was closed by an earlier failure.
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "an earlier flush failed; open the storage again")
+}
+
+/// A row that does not match its checksum.
+pub(crate) fn damaged_row(id: RowId) -> Error {
+    damaged("a row does not match its checksum").with("row", id.to_string())
+}
+
+/// A tail that is no JSON of ours.
+pub(crate) fn json(source: serde_json::Error) -> Error {
+    damaged("a tail is not as landfall writes it").caused_by(source)
+}
+
+/// A failure inside of a transaction: SQLite's, or ours.
+pub(crate) enum Failure {
+    Sql(rusqlite::Error),
+    Own(Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Own(error)
+    }
 }

@@ -22,21 +22,25 @@
 //!
 //! # The file
 //! Journal mode WAL with `synchronous=FULL`: a returned commit survives a power cut. The file and its companions `-wal`
-//! and `-shm` are readable by their owner only. Format 2 (`PRAGMA user_version`; the `application_id` is `LFAL`):
+//! and `-shm` are readable by their owner only. Format 3 (`PRAGMA user_version`; the `application_id` is `LFAL`):
 //!
 //! | table | columns |
 //! |---|---|
-//! | `states` | `id`, `key`, `revision`, `meta` (JSON), and for checking: `row_count`, `byte_count`, `row_sum`, `meta_crc`, `crc` |
-//! | `rows` | `state` (of `states.id`), `id`, `ord`, `marker` (`create`, `update`, `destroy` or null), `record` (JSON), `change` (JSON), `crc` |
-//! | `recent` | as `rows`: what stands in place of the row of the same id there; without a record, that it is deleted |
+//! | `states` | `id`, `key`, `meta` (JSON) |
+//! | `heads` | `state` (of `states.id`), `revision`, for checking `row_count`, `byte_count`, `row_sum`, `meta_crc`, `crc`, and `tail`: the newest changes, an array of objects with the columns of `rows` |
+//! | `recent` | as `rows`: newer changes, which stand in place of the row of the same id there; without a record, that it is deleted |
+//! | `rows` | `state`, `id`, `ord`, `marker` (`create`, `update`, `destroy` or null), `record` (JSON), `change` (JSON), `crc` |
 //! | `store` | one row: `state_count` |
 //!
 //! ```sh
 //! sqlite3 offline.sqlite "select marker, record from recent where marker is not null order by ord"
+//! sqlite3 offline.sqlite "select value ->> 'marker', value ->> 'record' from heads, json_each(tail)"
 //! ```
 //!
-//! Changes are written to `recent`, close together, and moved to `rows` when there are many and nobody waits; what is pending
-//! stays there, so the query above shows all of it. A file of format 1 becomes one of format 2 with the first commit.
+//! A small change is written to the tail, so that a commit writes one page; a full tail goes to `recent`, where changes all over
+//! a large state are close together; from there they are moved to `rows` when there are many and nobody waits. What is
+//! pending stays in the tail or in `recent`, so the queries above show all of it, the newest in the second. A file of an
+//! older format becomes one of format 3 with the first commit.
 //!
 //! The checksums (CRC-32) find accidents that SQLite itself does not notice; they are no protection against attackers.
 //! A row that was changed by hand is therefore refused as damaged. A file that is damaged, empty or somebody else's gives
@@ -55,14 +59,18 @@
 //! network file systems: SQLite's WAL needs shared memory. What is stored is not encrypted.
 #![forbid(unsafe_code)]
 
+mod apply;
 mod config;
 mod database;
 mod error;
+mod head;
 mod log;
 mod open;
 mod registry;
+mod rows;
 mod schema;
 mod storage;
+mod tail;
 
 pub use config::SqliteConfig;
 pub use storage::SqliteStorage;

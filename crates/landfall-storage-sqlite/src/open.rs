@@ -242,10 +242,7 @@ fn sweep(path: &Path, dir: &Path) {
 
 fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
-    transaction.execute_batch(schema::CREATE)?;
-    transaction.execute_batch(schema::RECENT)?;
-    transaction.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", schema::FORMAT)?;
+    schema::create(&transaction)?;
     transaction.commit()
 }
 
@@ -278,7 +275,7 @@ fn connect(path: &Path, config: &SqliteConfig) -> Result<Connection> {
     harden(&connection).map_err(error::map)?;
     // What turns out to be damaged is closed as it was.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(error::map)?;
-    let format: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(error::map)?;
+    let format = schema::format(&connection).map_err(error::map)?;
     if format > schema::FORMAT {
         return Err(Error::new(ErrorKind::NewerFormat, "a newer landfall wrote the database; use that one")
             .with("format", format.to_string())
@@ -329,8 +326,8 @@ fn check_tables(connection: &Connection, format: i32) -> Result<()> {
     if entries.iter().any(|(kind, ..)| kind == "trigger" || kind == "view") {
         return Err(error::damaged("the database holds triggers or views, which landfall never makes"));
     }
-    for (name, sql) in schema::tables(format) {
-        if !entries.iter().any(|(_, known, text)| known == name && text == sql) {
+    for (name, sql) in schema::expected(format) {
+        if !entries.iter().any(|(_, known, text)| known == name && text.replace('"', "") == sql) {
             return Err(error::damaged("a table is missing or not as landfall makes it").with("table", name));
         }
     }

@@ -59,6 +59,17 @@ fn some_changes(storage: &SqliteStorage) -> StoredState {
     load(storage, "products")
 }
 
+/// So that rows are everywhere: in the table, recent, and in the tail.
+fn more_changes(storage: &SqliteStorage) -> StoredState {
+    commit(storage, "products", 0, put((1..=100).map(|id| row(id, r#"{"name":"Somewhat long before"}"#))));
+    some_changes(storage);
+    let long = format!(r#"{{"id":4,"name":"{}"}}"#, "x".repeat(5_000));
+    commit(storage, "products", 3, put([row(4, &long)]));
+    let pending = StoredRow { state: Some(ChangeKind::Update), ..row(6, r#"{"id":6,"name":"Newer"}"#) };
+    commit(storage, "products", 4, put([pending]));
+    load(storage, "products")
+}
+
 #[test]
 #[cfg(unix)]
 fn files_are_private_also_while_open() {
@@ -85,7 +96,7 @@ fn other_tools_can_read_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("offline.sqlite");
     let storage = open(&path);
-    some_changes(&storage);
+    more_changes(&storage);
     let other = Connection::open(&path).unwrap();
     let (marker, name): (String, String) = other
         .query_row(
@@ -96,6 +107,14 @@ fn other_tools_can_read_it() {
         )
         .unwrap();
     assert_eq!((marker.as_str(), name.as_str()), ("update", "Chang"));
+    let newest: (i64, String) = other
+        .query_row(
+            "SELECT value ->> 'id', value ->> 'record' FROM heads, json_each(tail) WHERE value ->> 'marker' = 'update'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    assert_eq!(newest, (6, r#"{"id":6,"name":"Newer"}"#.to_owned()));
     assert_eq!(other.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
     assert_eq!(other.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0)).unwrap(), "wal");
     assert_eq!(other.query_row("PRAGMA application_id", [], |row| row.get::<_, i32>(0)).unwrap(), 0x4C46_414C);
@@ -103,33 +122,52 @@ fn other_tools_can_read_it() {
 
 #[test]
 fn a_file_of_every_released_format_opens() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("offline.sqlite");
-    fs::write(&path, include_bytes!("samples/format-1.sqlite")).unwrap();
-    let storage = open(&path);
-    let fresh = open(&dir.path().join("fresh.sqlite"));
-    assert_eq!(load(&storage, "products"), some_changes(&fresh));
-    let known = load(&storage, "products");
-    assert_eq!(commit(&storage, "products", 2, Delta::default()), 3);
-    drop(storage);
-    assert_eq!(load(&open(&path), "products").rows, known.rows, "as a file of this format");
-    // Reading only changes nothing, and shows the same.
-    let path = dir.path().join("kept.sqlite");
-    fs::write(&path, include_bytes!("samples/format-1.sqlite")).unwrap();
-    let storage = SqliteStorage::open_with(&path, &SqliteConfig::new().read_only(true)).unwrap();
-    assert_eq!(load(&storage, "products"), known);
-    drop(storage);
-    assert_eq!(fs::read(&path).unwrap(), include_bytes!("samples/format-1.sqlite"));
+    let samples: [&[u8]; 3] = [
+        include_bytes!("samples/format-1.sqlite"),
+        include_bytes!("samples/format-2.sqlite"),
+        include_bytes!("samples/format-3.sqlite"),
+    ];
+    for (n, sample) in samples.into_iter().enumerate() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("offline.sqlite");
+        fs::write(&path, sample).unwrap();
+        let storage = open(&path);
+        let fresh = open(&dir.path().join("fresh.sqlite"));
+        assert_eq!(load(&storage, "products"), some_changes(&fresh), "format {}", n + 1);
+        let known = load(&storage, "products");
+        let usage = block_on(storage.usage(None)).unwrap();
+        assert_eq!(commit(&storage, "products", 2, Delta::default()), 3);
+        assert_eq!(commit(&storage, "other", 0, Delta::default()), 1);
+        drop(storage);
+        let storage = open(&path);
+        assert_eq!(load(&storage, "products").rows, known.rows, "as a file of this format");
+        assert_eq!(block_on(storage.usage(None)).unwrap(), usage);
+        assert_eq!(block_on(storage.keys()).unwrap(), ["other", "products"]);
+        block_on(storage.remove("products")).unwrap();
+        assert_eq!(load(&storage, "products"), StoredState::default());
+        // Reading only changes nothing, and shows the same.
+        let path = dir.path().join("kept.sqlite");
+        fs::write(&path, sample).unwrap();
+        let storage = SqliteStorage::open_with(&path, &SqliteConfig::new().read_only(true)).unwrap();
+        assert_eq!(load(&storage, "products"), known);
+        assert_eq!(block_on(storage.usage(None)).unwrap(), usage);
+        drop(storage);
+        assert_eq!(fs::read(&path).unwrap(), sample);
+    }
 }
 
 /// How many rows are where.
-fn places(path: &Path) -> (u64, u64) {
+fn places(path: &Path) -> (u64, u64, u64) {
     let other = Connection::open(path).unwrap();
-    let count = |table: &str| {
-        let sql = format!("SELECT count(*) FROM {table}");
+    let count = |what: &str| {
+        let sql = format!("SELECT {what}");
         other.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
     };
-    (count("rows"), count("recent"))
+    (
+        count("count(*) FROM rows"),
+        count("count(*) FROM recent"),
+        count("coalesce(sum(json_array_length(tail)), 0) FROM heads"),
+    )
 }
 
 #[test]
@@ -153,18 +191,18 @@ fn what_is_recent_stands_in_place_of_what_was_before_until_it_is_moved() {
         block_on(storage.keys()).unwrap();
         places(&path)
     };
-    assert_eq!(go(put((1..=9000).map(|id| row(id, "first")))), (9000, 0), "all at once");
-    assert_eq!(go(put([row(5, "second"), row(9001, "new")])), (9000, 2));
-    assert_eq!(go(Delta { delete: vec![5, 6, 9001, 77_777], ..Delta::default() }), (9000, 2));
-    assert_eq!(go(put([row(6, "again")])), (9000, 2));
+    assert_eq!(go(put((1..=9000).map(|id| row(id, "first")))), (9000, 0, 0), "all at once");
+    assert_eq!(go(put([row(5, "second"), row(9001, "new")])), (9000, 0, 2));
+    assert_eq!(go(Delta { delete: vec![5, 6, 9001, 77_777], ..Delta::default() }), (9000, 0, 3));
+    assert_eq!(go(put([row(6, "again")])), (9000, 0, 3));
     let pending = |id| StoredRow { state: Some(ChangeKind::Update), change: Some("{}".into()), ..row(id, "pending") };
-    assert_eq!(go(put((7..=8).map(pending))), (9000, 4));
-    assert_eq!(go(put((1000..3000).map(|id| row(id, "third")))), (9000, 2004));
+    assert_eq!(go(put((7..=8).map(pending))), (9000, 0, 5));
+    assert_eq!(go(put((1000..3000).map(|id| row(id, "third")))), (9000, 2004, 0));
     // One more than a quarter: what is not pending is moved, what is deleted is gone.
-    assert_eq!(go(put((3000..3300).map(|id| row(id, "fourth")))), (8999, 2));
-    assert_eq!(go(put((1..=9000).map(pending))), (8999, 9000), "what is pending stays");
-    assert_eq!(go(put((1..=9000).map(|id| row(id, "last")))), (9000, 0));
-    assert_eq!(go(Delta { clear: true, ..put([row(1, "only")]) }), (1, 0));
+    assert_eq!(go(put((3000..3300).map(|id| row(id, "fourth")))), (8999, 2, 0));
+    assert_eq!(go(put((1..=9000).map(pending))), (8999, 9000, 0), "what is pending stays");
+    assert_eq!(go(put((1..=9000).map(|id| row(id, "last")))), (9000, 0, 0));
+    assert_eq!(go(Delta { clear: true, ..put([row(1, "only")]) }), (1, 0, 0));
 }
 
 #[test]
@@ -185,7 +223,7 @@ fn foreign_empty_and_newer_files_are_refused_and_kept() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4, "nothing was left beside them");
     some_changes(&open(&path("newer")));
     let newer = Connection::open(path("newer")).unwrap();
-    newer.pragma_update(None, "user_version", 3).unwrap();
+    newer.pragma_update(None, "user_version", 4).unwrap();
     drop(newer);
     let before = fs::read(path("newer")).unwrap();
     let error = SqliteStorage::open(path("newer")).unwrap_err();
@@ -220,11 +258,17 @@ fn hostile_schemas_are_refused() {
         "DROP TABLE store",
         "ALTER TABLE rows ADD COLUMN extra TEXT",
         "DROP TABLE recent",
+        "DROP TABLE heads",
+        "DELETE FROM heads",
+        "UPDATE heads SET tail = NULL",
+        "UPDATE heads SET tail = '[]'",
+        "UPDATE heads SET revision = revision - 1",
         "DELETE FROM store",
         "PRAGMA foreign_keys = OFF; DELETE FROM states",
-        "UPDATE states SET crc = crc + 1",
+        "UPDATE heads SET crc = crc + 1",
         "UPDATE states SET key = 'other'",
-        "INSERT INTO states SELECT 99, 'b', revision, meta, row_count, byte_count, row_sum, meta_crc, crc FROM states",
+        "INSERT INTO states SELECT 99, 'b', meta FROM states",
+        "INSERT INTO states SELECT 99, 'b', meta FROM states; UPDATE store SET state_count = state_count + 1",
     ]
     .into_iter()
     .enumerate()
@@ -240,31 +284,31 @@ fn hostile_schemas_are_refused() {
 fn changes_by_hand_are_found() {
     let dir = tempfile::tempdir().unwrap();
     for (n, sql) in [
-        "UPDATE rows SET record = '{}' WHERE id = 3",
-        "UPDATE rows SET ord = ord + 1 WHERE id = 3",
+        "UPDATE rows SET record = '{}' WHERE id = 50",
+        "UPDATE rows SET ord = ord + 1 WHERE id = 50",
         "UPDATE recent SET marker = NULL WHERE id = 2",
         "UPDATE recent SET change = NULL WHERE id = 2",
         "UPDATE recent SET record = NULL WHERE id = 2",
         "DELETE FROM recent",
-        "INSERT INTO recent SELECT state, 3, ord, marker, NULL, change, crc FROM recent WHERE id = 2",
-        "UPDATE rows SET crc = 1 WHERE id = 3",
-        "DELETE FROM rows WHERE id = 3",
+        "INSERT INTO recent SELECT state, 50, ord, marker, NULL, change, crc FROM recent WHERE id = 2",
+        "UPDATE rows SET crc = 1 WHERE id = 50",
+        "DELETE FROM rows WHERE id = 50",
         "DELETE FROM rows",
-        "INSERT INTO rows SELECT state, 99, ord, marker, record, change, crc FROM rows WHERE id = 1",
+        "INSERT INTO rows SELECT state, 999, ord, marker, record, change, crc FROM rows WHERE id = 51",
         "UPDATE states SET meta = '{}'",
         "UPDATE states SET meta = NULL",
-        "UPDATE rows SET record = CAST(X'FF' AS TEXT) WHERE id = 3",
+        "UPDATE rows SET record = CAST(X'FF' AS TEXT) WHERE id = 50",
     ]
     .into_iter()
     .enumerate()
     {
         let path = dir.path().join(format!("{n}.sqlite"));
-        some_changes(&open(&path));
+        more_changes(&open(&path));
         let before = Connection::open(&path).unwrap();
         before.execute_batch(sql).unwrap();
         drop(before);
         let storage = open(&path);
-        let error = block_on(storage.load("products")).unwrap_err();
+        let error = block_on(storage.load("products")).map(drop).expect_err(sql);
         assert_eq!(error.kind(), &ErrorKind::Corrupt, "{sql}: {error:?}");
         assert_eq!(error.operation(), "load");
         // The other keys are not concerned, and removing ends the trouble.
@@ -280,7 +324,7 @@ fn damaged(what: &str, mut damage: impl FnMut(&[u8], usize) -> Option<Vec<u8>>) 
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("offline.sqlite");
     let storage = open(&path);
-    let state = some_changes(&storage);
+    let state = more_changes(&storage);
     drop(storage);
     let good = fs::read(&path).unwrap();
     let (mut refused, mut unharmed) = (0, 0);

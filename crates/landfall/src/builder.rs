@@ -463,7 +463,7 @@ impl<T: Row> Builder<T> {
         let shared =
             Arc::new(Shared::new(engine, (transport, inline), storage, self.offline_on_failure, retries, self.look_up));
         let (sender, inbox) = mpsc::unbounded_channel();
-        let task = Driver::new(Arc::clone(&shared), inbox).run();
+        let task = Driver::new(Arc::clone(&shared), inbox, handle).run();
         drop(handle.spawn(task));
         let connectivity = self.connectivity;
         Ok(DataSource::new(shared, sender, |weak| {

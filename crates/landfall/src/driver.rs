@@ -7,6 +7,7 @@
 use crate::{
     retry,
     shared::{Done, Shared, Work},
+    watch::Watch,
 };
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use landfall_core::{
@@ -22,7 +23,10 @@ use std::{
     task::Poll,
     time::Duration,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
 type Flight = Pin<Box<dyn Future<Output = (u64, Landed)> + Send>>;
 
@@ -52,13 +56,14 @@ pub(crate) struct Driver {
     flights: FuturesUnordered<Flight>,
     calls: VecDeque<StoreCall>,
     running: Option<Pin<Box<dyn Future<Output = Stored> + Send>>>,
+    watch: Watch,
     idle: Vec<oneshot::Sender<Result<Settled>>>,
     /// Whether anything is ever sent by itself.
     background: bool,
 }
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, inbox: mpsc::UnboundedReceiver<Work>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, inbox: mpsc::UnboundedReceiver<Work>, runtime: &Handle) -> Self {
         let background = shared.engine().options().pauses.background;
         Self {
             background,
@@ -69,6 +74,7 @@ impl Driver {
             flights: FuturesUnordered::new(),
             calls: VecDeque::new(),
             running: None,
+            watch: Watch::new(runtime),
             idle: Vec::new(),
         }
     }
@@ -107,6 +113,7 @@ impl Driver {
                     Some(Work::Export(waiter)) => self.calls.push_back(StoreCall::Export(waiter)),
                     None => break,
                 },
+                () = tokio::task::yield_now(), if self.running.is_some() && self.watch.goes_on() => {}
                 () = pause(wait) => {
                     let steps = self.shared.engine().retry_due();
                     self.steps.extend(steps);
@@ -255,6 +262,7 @@ impl Driver {
         };
         let Some(call) = self.calls.pop_front() else { return };
         let shared = Arc::clone(&self.shared);
+        self.watch.begin();
         self.running = Some(match call {
             StoreCall::Load(then) => Box::pin(async move { Stored::Loaded(then, guarded(storage.load(&key)).await) }),
             StoreCall::Export(waiter) => Box::pin(async move {
@@ -277,6 +285,7 @@ impl Driver {
 
     fn stored(&mut self, stored: Stored) {
         self.running = None;
+        self.watch.end();
         match stored {
             Stored::Loaded(then, state) => {
                 if let Ok(state) = &state {

@@ -58,6 +58,7 @@ mod operation;
 mod retry;
 mod shared;
 mod stored;
+mod watch;
 
 pub use builder::Builder;
 pub use data_source::{DataSource, WeakDataSource};

@@ -1,0 +1,206 @@
+//! The rows of one state in their tables: those that were there before, and the recent ones that stand in their place.
+//! Never looks at the head or its tail.
+
+use crate::{
+    error::{self, Failure},
+    head::{Weight, signed, unsigned},
+    schema,
+    tail::Entry,
+};
+use landfall_storage::{ChangeKind, RowId, StoredRow};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
+
+/// What is stored of one row.
+pub(crate) struct Found {
+    /// None when there is no such row.
+    pub(crate) weight: Option<Weight>,
+    /// Whether there is a recent one, or one that says that it is deleted.
+    recent: bool,
+}
+
+pub(crate) struct Rows<'a> {
+    sql: &'a Connection,
+    state: i64,
+}
+
+type Sql<T> = rusqlite::Result<T>;
+
+impl<'a> Rows<'a> {
+    pub(crate) fn new(sql: &'a Connection, state: i64) -> Self {
+        Self { sql, state }
+    }
+
+    fn cached(&self, sql: &str) -> Sql<CachedStatement<'a>> {
+        self.sql.prepare_cached(sql)
+    }
+
+    pub(crate) fn find(&self, id: RowId) -> Sql<Found> {
+        let recent = self
+            .cached(
+                "SELECT length(CAST(record AS BLOB)) + coalesce(length(CAST(change AS BLOB)), 0), crc
+                 FROM recent WHERE state = ?1 AND id = ?2",
+            )?
+            .query_row(params![self.state, signed(id)], |row| {
+                let bytes = row.get::<_, Option<i64>>(0)?.map(i64::cast_unsigned);
+                let crc = row.get(1)?;
+                Ok(bytes.map(|bytes| Weight { bytes, crc }))
+            })
+            .optional()?;
+        match recent {
+            Some(weight) => Ok(Found { weight, recent: true }),
+            None => Ok(Found { weight: self.find_before(id)?, recent: false }),
+        }
+    }
+
+    fn find_before(&self, id: RowId) -> Sql<Option<Weight>> {
+        self.cached(
+            "SELECT length(CAST(record AS BLOB)) + coalesce(length(CAST(change AS BLOB)), 0), crc
+             FROM rows WHERE state = ?1 AND id = ?2",
+        )?
+        .query_row(params![self.state, signed(id)], |row| Ok(Weight { bytes: unsigned(row, 0)?, crc: row.get(1)? }))
+        .optional()
+    }
+
+    /// Gives by how many the recent rows are more than before; so do the others.
+    pub(crate) fn delete(&self, id: RowId, found: &Found) -> Sql<i64> {
+        if self.find_before(id)?.is_none() {
+            return if found.recent { self.delete_recent(id).map(|()| -1) } else { Ok(0) };
+        }
+        self.cached(
+            "INSERT OR REPLACE INTO recent(state, id, ord, marker, record, change, crc)
+             VALUES(?1, ?2, 0, NULL, NULL, NULL, 0)",
+        )?
+        .execute(params![self.state, signed(id)])?;
+        Ok(i64::from(!found.recent))
+    }
+
+    pub(crate) fn put(&self, row: &StoredRow, crc: u32, found: &Found) -> Sql<i64> {
+        let put = self.cached(
+            "INSERT OR REPLACE INTO recent(state, id, ord, marker, record, change, crc)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        self.write(put, row, crc)?;
+        Ok(i64::from(!found.recent))
+    }
+
+    /// As one of those that were there before.
+    pub(crate) fn put_at_once(&self, row: &StoredRow, crc: u32, found: &Found) -> Sql<i64> {
+        if found.recent {
+            self.delete_recent(row.id)?;
+        }
+        let put = self.cached(
+            "INSERT OR REPLACE INTO rows(state, id, ord, marker, record, change, crc)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        self.write(put, row, crc)?;
+        Ok(-i64::from(found.recent))
+    }
+
+    fn write(&self, mut put: CachedStatement<'_>, row: &StoredRow, crc: u32) -> Sql<()> {
+        let marker = row.state.map(ChangeKind::as_str);
+        let (id, order) = (signed(row.id), signed(row.order));
+        put.execute(params![self.state, id, order, marker, &*row.record, row.change.as_deref(), crc])?;
+        Ok(())
+    }
+
+    fn delete_recent(&self, id: RowId) -> Sql<()> {
+        self.cached("DELETE FROM recent WHERE state = ?1 AND id = ?2")?.execute(params![self.state, signed(id)])?;
+        Ok(())
+    }
+
+    /// Deletes all. Gives by how many the recent rows are more than before.
+    pub(crate) fn clear(&self) -> Sql<i64> {
+        self.cached("DELETE FROM rows WHERE state = ?1")?.execute([self.state])?;
+        let gone = self.cached("DELETE FROM recent WHERE state = ?1")?.execute([self.state])?;
+        Ok(-i64::try_from(gone).unwrap_or(i64::MAX))
+    }
+
+    /// Moves recent rows to the others; not those with a pending change, which will change again. Gives how many stay.
+    pub(crate) fn gather(&self) -> Sql<u64> {
+        self.cached(
+            "DELETE FROM rows WHERE state = ?1 AND id IN (SELECT id FROM recent WHERE state = ?1 AND record IS NULL)",
+        )?
+        .execute([self.state])?;
+        self.cached(
+            "INSERT OR REPLACE INTO rows(state, id, ord, marker, record, change, crc)
+             SELECT state, id, ord, marker, record, change, crc FROM recent
+             WHERE state = ?1 AND marker IS NULL AND record IS NOT NULL ORDER BY id",
+        )?
+        .execute([self.state])?;
+        self.cached("DELETE FROM recent WHERE state = ?1 AND marker IS NULL")?.execute([self.state])?;
+        self.cached("SELECT count(*) FROM recent WHERE state = ?1")?.query_row([self.state], |row| unsigned(row, 0))
+    }
+
+    /// All rows in the order of their ids, checked, each with its checksum; of two with the same id the newer one. `newest`
+    /// stand in place of all others.
+    pub(crate) fn all(
+        &self,
+        format: i32,
+        newest: Vec<Newer>,
+        mut take: impl FnMut(StoredRow, u32),
+    ) -> Result<(), Failure> {
+        let mut newer = if format < schema::WITH_RECENT { Vec::new() } else { self.recent()? };
+        for row in newest {
+            match newer.binary_search_by_key(&signed(row.id), |known| signed(known.id)) {
+                Ok(at) => newer.splice(at..=at, [row]).for_each(drop),
+                Err(at) => newer.insert(at, row),
+            }
+        }
+        let mut newer = newer.into_iter().peekable();
+        let mut take_newer = |Newer { row, crc, .. }: Newer| row.into_iter().for_each(|row| take(row, crc));
+        let mut statement =
+            self.cached("SELECT id, ord, marker, record, change, crc FROM rows WHERE state = ?1 ORDER BY id")?;
+        let mut rows = statement.query([self.state])?;
+        while let Some(row) = rows.next()? {
+            let id = unsigned(row, 0)?;
+            while let Some(smaller) = newer.next_if(|newer| signed(newer.id) < signed(id)) {
+                take_newer(smaller);
+            }
+            match newer.next_if(|newer| newer.id == id) {
+                Some(same) => take_newer(same),
+                None => take_newer(Newer::read(row)?),
+            }
+        }
+        newer.for_each(take_newer);
+        Ok(())
+    }
+
+    fn recent(&self) -> Result<Vec<Newer>, Failure> {
+        let mut statement =
+            self.cached("SELECT id, ord, marker, record, change, crc FROM recent WHERE state = ?1 ORDER BY id")?;
+        let mut rows = statement.query([self.state])?;
+        let mut recent = Vec::new();
+        while let Some(row) = rows.next()? {
+            recent.push(Newer::read(row)?);
+        }
+        Ok(recent)
+    }
+}
+
+/// A row that stands in place of others of its id, or says that it is deleted.
+pub(crate) struct Newer {
+    pub(crate) id: RowId,
+    pub(crate) row: Option<StoredRow>,
+    pub(crate) crc: u32,
+}
+
+impl From<Entry> for Newer {
+    fn from(Entry { id, row, crc, .. }: Entry) -> Self {
+        Self { id, row, crc }
+    }
+}
+
+impl Newer {
+    /// The columns are `id, ord, marker, record, change, crc`.
+    fn read(row: &Row<'_>) -> Result<Self, Failure> {
+        let (id, crc) = (unsigned(row, 0)?, row.get(5)?);
+        let Some(record) = row.get(3)? else { return Ok(Self { id, row: None, crc }) };
+        let marker = row.get_ref(2)?.as_str_or_null().map_err(|_wrong_type| error::damaged("a marker is no text"))?;
+        let row =
+            StoredRow { id, order: unsigned(row, 1)?, state: schema::marker(marker)?, record, change: row.get(4)? };
+        if schema::row_crc(&row) != crc {
+            return Err(error::damaged_row(id).into());
+        }
+        Ok(Self { id, row: Some(row), crc })
+    }
+}
