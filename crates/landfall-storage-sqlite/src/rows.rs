@@ -66,20 +66,13 @@ impl<'a> Rows<'a> {
         if self.find_before(id)?.is_none() {
             return if found.recent { self.delete_recent(id).map(|()| -1) } else { Ok(0) };
         }
-        self.cached(
-            "INSERT OR REPLACE INTO recent(state, id, ord, marker, record, change, crc)
-             VALUES(?1, ?2, 0, NULL, NULL, NULL, 0)",
-        )?
-        .execute(params![self.state, signed(id)])?;
+        let deleted = params![self.state, signed(id), 0, None::<&str>, None::<&str>, None::<&str>, 0];
+        self.put_recent()?.execute(deleted)?;
         Ok(i64::from(!found.recent))
     }
 
     pub(crate) fn put(&self, row: &StoredRow, crc: u32, found: &Found) -> Sql<i64> {
-        let put = self.cached(
-            "INSERT OR REPLACE INTO recent(state, id, ord, marker, record, change, crc)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?;
-        self.write(put, row, crc)?;
+        self.write(self.put_recent()?, row, crc)?;
         Ok(i64::from(!found.recent))
     }
 
@@ -94,6 +87,15 @@ impl<'a> Rows<'a> {
         )?;
         self.write(put, row, crc)?;
         Ok(-i64::from(found.recent))
+    }
+
+    /// What is there is changed where it is, what is new comes behind the last.
+    fn put_recent(&self) -> Sql<CachedStatement<'a>> {
+        self.cached(
+            "INSERT INTO recent(state, id, ord, marker, record, change, crc) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT(state, id) DO UPDATE SET ord = excluded.ord, marker = excluded.marker, record = excluded.record,
+             change = excluded.change, crc = excluded.crc",
+        )
     }
 
     fn write(&self, mut put: CachedStatement<'_>, row: &StoredRow, crc: u32) -> Sql<()> {
