@@ -11,13 +11,13 @@ use crate::{
 use landfall_storage::Delta;
 use rusqlite::{Connection, params};
 
-/// Changes a state: its head but for the revision, its tail, its rows. Gives the tail as it is then, and by how many the
-/// recent rows are more than before.
-pub(crate) fn apply(sql: &Connection, head: &mut Head, mut tail: Tail, delta: &Delta) -> Result<(Tail, i64), Failure> {
+/// Changes a state: its head but for the revision, its tail, its rows. Gives by how many the recent rows are more than
+/// before.
+pub(crate) fn apply(sql: &Connection, head: &mut Head, tail: &mut Tail, delta: &Delta) -> Result<i64, Failure> {
     let rows = Rows::new(sql, head.id);
     let mut recent = 0;
     if delta.clear {
-        tail = Tail::default();
+        *tail = Tail::default();
         recent += rows.clear()?;
         (head.row_count, head.byte_count, head.row_sum) = (0, 0, 0);
         set_meta(sql, head, None)?;
@@ -30,16 +30,16 @@ pub(crate) fn apply(sql: &Connection, head: &mut Head, mut tail: Tail, delta: &D
     if let Some(entries) = tail.room_for(delta)?
         && !delta.clear
     {
-        keep(&rows, head, &mut tail, entries)?;
+        keep(&rows, head, tail, entries)?;
     } else {
-        recent += spill(&rows, std::mem::take(&mut tail))?;
+        recent += spill(&rows, std::mem::take(tail))?;
         recent += write(&rows, head, delta)?;
     }
     if let Some(meta) = &delta.meta {
         set_meta(sql, head, Some(meta))?;
         head.byte_count += meta.len() as u64;
     }
-    Ok((tail, recent))
+    Ok(recent)
 }
 
 /// Keeps changed rows in the tail.

@@ -36,10 +36,37 @@ pub(crate) struct Open {
     /// Whether the file is known to be of the newest format.
     current: bool,
     recent: Recent,
-    /// Head and tail that were written last: while they are stored so, the tail need not be read again.
-    last: Option<(Head, Tail)>,
+    /// What was written last: while it is stored so, it need not be read again.
+    last: Option<Last>,
     /// Tells this process that the file is open; it goes after the connection.
     _registered: Option<Registered>,
+}
+
+/// A state but for its rows and its meta document.
+#[derive(Debug)]
+struct Last {
+    key: String,
+    head: Head,
+    tail: Tail,
+}
+
+impl Last {
+    /// What is known, if it is of this key and stored so, else what is stored; none where nothing is.
+    fn find(known: Option<Self>, sql: &Connection, key: &str) -> Result<Option<Self>, Failure> {
+        if let Some(known) = known
+            && known.key == key
+            && known.head.is_stored(sql)?
+        {
+            return Ok(Some(known));
+        }
+        let Some((head, text)) = Head::find(sql, schema::FORMAT, key)? else { return Ok(None) };
+        Ok(Some(Self { key: key.to_owned(), head, tail: Tail::read(text.as_deref())? }))
+    }
+
+    fn create(sql: &Connection, key: &str) -> Sql<Self> {
+        count_states(sql, 1)?;
+        Ok(Self { key: key.to_owned(), head: Head::create(sql, key)?, tail: Tail::default() })
+    }
 }
 
 /// How many recent rows the states have, as far as this connection knows: when to move them is worth a guess and no search.
@@ -240,31 +267,23 @@ impl Database {
             Self::Open(Open { last, .. }) => last.take(),
             Self::Closed => None,
         };
-        let (head, tail, change) = self.transact(Access::Write, |sql| {
-            let found = Head::find(sql, schema::FORMAT, key)?;
-            let current = found.as_ref().map_or(0, |(head, _)| head.revision);
+        let (state, change) = self.transact(Access::Write, |sql| {
+            let found = Last::find(known, sql, key)?;
+            let current = found.as_ref().map_or(0, |state| state.head.revision);
             if current != expected {
                 return Err(stale(key, expected, current).into());
             }
-            let (mut head, tail) = if let Some((head, text)) = found {
-                match known {
-                    Some((same, tail)) if same == head => (head, tail),
-                    _ => (head, Tail::read(text.as_deref())?),
-                }
-            } else {
-                count_states(sql, 1)?;
-                (Head::create(sql, key)?, Tail::default())
-            };
-            let (tail, change) = apply(sql, &mut head, tail, delta)?;
-            head.write(sql, key, tail.text().as_deref())?;
-            Ok((head, tail, change))
+            let mut state = found.map_or_else(|| Last::create(sql, key), Ok)?;
+            let change = apply(sql, &mut state.head, &mut state.tail, delta)?;
+            state.head.write(sql, key, state.tail.text().as_deref())?;
+            Ok((state, change))
         })?;
-        let revision = head.revision;
+        let revision = state.head.revision;
         if let Self::Open(Open { recent, last, .. }) = self {
-            let guess = recent.0.entry(head.id).or_default();
+            let guess = recent.0.entry(state.head.id).or_default();
             guess.count = guess.count.saturating_add_signed(change);
-            guess.of = head.row_count;
-            *last = Some((head, tail));
+            guess.of = state.head.row_count;
+            *last = Some(state);
         }
         Ok(revision)
     }

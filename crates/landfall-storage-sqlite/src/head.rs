@@ -41,7 +41,7 @@ impl Head {
             } else {
                 "SELECT revision, row_count, byte_count, row_sum, meta_crc, crc, tail FROM heads WHERE state = ?1"
             })?
-            .query_row([id], |row| Self::read(id, row))
+            .query_row([id], |row| Ok((Self::read(id, row)?, row.get::<_, Option<String>>(6)?)))
             .optional()?;
         let (head, tail) = found.ok_or_else(|| error::damaged("a state has no head"))?;
         if head.sum(key, tail.as_deref()) != head.crc {
@@ -50,8 +50,20 @@ impl Head {
         Ok(Some((head, tail)))
     }
 
-    fn read(id: i64, row: &Row<'_>) -> rusqlite::Result<(Self, Option<String>)> {
-        let head = Self {
+    /// Whether this head, which this connection wrote, is still stored. The checksum says whose it is, and with which tail.
+    pub(crate) fn is_stored(&self, sql: &Connection) -> rusqlite::Result<bool> {
+        let found = sql
+            .prepare_cached(
+                "SELECT revision, row_count, byte_count, row_sum, meta_crc, crc FROM heads WHERE state = ?1",
+            )?
+            .query_row([self.id], |row| Self::read(self.id, row))
+            .optional()?;
+        Ok(found.as_ref() == Some(self))
+    }
+
+    /// The columns are `revision, row_count, byte_count, row_sum, meta_crc, crc`.
+    fn read(id: i64, row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
             id,
             revision: unsigned(row, 0)?,
             row_count: unsigned(row, 1)?,
@@ -59,8 +71,7 @@ impl Head {
             row_sum: unsigned(row, 3)?,
             meta_crc: row.get(4)?,
             crc: row.get(5)?,
-        };
-        Ok((head, row.get(6)?))
+        })
     }
 
     fn sum(&self, key: &str, tail: Option<&str>) -> u32 {
