@@ -14,8 +14,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 pub(crate) struct Found {
     /// None when there is no such row.
     pub(crate) weight: Option<Weight>,
-    /// Whether there is a recent one, or one that says that it is deleted.
-    recent: bool,
+    /// The place of the recent one, or of that which says that it is deleted.
+    recent: Option<i64>,
 }
 
 pub(crate) struct Rows<'a> {
@@ -24,6 +24,33 @@ pub(crate) struct Rows<'a> {
 }
 
 type Sql<T> = rusqlite::Result<T>;
+
+/// What is written of one row.
+struct Columns<'r> {
+    id: i64,
+    order: i64,
+    marker: Option<&'static str>,
+    record: Option<&'r str>,
+    change: Option<&'r str>,
+    crc: u32,
+}
+
+impl<'r> Columns<'r> {
+    fn of(row: &'r StoredRow, crc: u32) -> Self {
+        Self {
+            id: signed(row.id),
+            order: signed(row.order),
+            marker: row.state.map(ChangeKind::as_str),
+            record: Some(&row.record),
+            change: row.change.as_deref(),
+            crc,
+        }
+    }
+
+    fn deleted(id: RowId) -> Self {
+        Self { id: signed(id), order: 0, marker: None, record: None, change: None, crc: 0 }
+    }
+}
 
 impl<'a> Rows<'a> {
     pub(crate) fn new(sql: &'a Connection, state: i64) -> Self {
@@ -37,18 +64,18 @@ impl<'a> Rows<'a> {
     pub(crate) fn find(&self, id: RowId) -> Sql<Found> {
         let recent = self
             .cached(
-                "SELECT length(CAST(record AS BLOB)) + coalesce(length(CAST(change AS BLOB)), 0), crc
+                "SELECT length(CAST(record AS BLOB)) + coalesce(length(CAST(change AS BLOB)), 0), crc, rowid
                  FROM recent WHERE state = ?1 AND id = ?2",
             )?
             .query_row(params![self.state, signed(id)], |row| {
                 let bytes = row.get::<_, Option<i64>>(0)?.map(i64::cast_unsigned);
-                let crc = row.get(1)?;
-                Ok(bytes.map(|bytes| Weight { bytes, crc }))
+                let (crc, place) = (row.get(1)?, row.get(2)?);
+                Ok((bytes.map(|bytes| Weight { bytes, crc }), place))
             })
             .optional()?;
         match recent {
-            Some(weight) => Ok(Found { weight, recent: true }),
-            None => Ok(Found { weight: self.find_before(id)?, recent: false }),
+            Some((weight, place)) => Ok(Found { weight, recent: Some(place) }),
+            None => Ok(Found { weight: self.find_before(id)?, recent: None }),
         }
     }
 
@@ -64,50 +91,51 @@ impl<'a> Rows<'a> {
     /// Gives by how many the recent rows are more than before; so do the others.
     pub(crate) fn delete(&self, id: RowId, found: &Found) -> Sql<i64> {
         if self.find_before(id)?.is_none() {
-            return if found.recent { self.delete_recent(id).map(|()| -1) } else { Ok(0) };
+            return self.delete_recent(found);
         }
-        let deleted = params![self.state, signed(id), 0, None::<&str>, None::<&str>, None::<&str>, 0];
-        self.put_recent()?.execute(deleted)?;
-        Ok(i64::from(!found.recent))
+        self.put_recent(found, &Columns::deleted(id))
     }
 
     pub(crate) fn put(&self, row: &StoredRow, crc: u32, found: &Found) -> Sql<i64> {
-        self.write(self.put_recent()?, row, crc)?;
-        Ok(i64::from(!found.recent))
+        self.put_recent(found, &Columns::of(row, crc))
     }
 
     /// As one of those that were there before.
     pub(crate) fn put_at_once(&self, row: &StoredRow, crc: u32, found: &Found) -> Sql<i64> {
-        if found.recent {
-            self.delete_recent(row.id)?;
-        }
-        let put = self.cached(
+        let gone = self.delete_recent(found)?;
+        let insert = self.cached(
             "INSERT OR REPLACE INTO rows(state, id, ord, marker, record, change, crc)
              VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
-        self.write(put, row, crc)?;
-        Ok(-i64::from(found.recent))
+        self.insert(insert, &Columns::of(row, crc))?;
+        Ok(gone)
     }
 
     /// What is there is changed where it is, what is new comes behind the last.
-    fn put_recent(&self) -> Sql<CachedStatement<'a>> {
-        self.cached(
-            "INSERT INTO recent(state, id, ord, marker, record, change, crc) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT(state, id) DO UPDATE SET ord = excluded.ord, marker = excluded.marker, record = excluded.record,
-             change = excluded.change, crc = excluded.crc",
-        )
+    fn put_recent(&self, found: &Found, columns: &Columns<'_>) -> Sql<i64> {
+        let Some(place) = found.recent else {
+            let insert = self.cached(
+                "INSERT INTO recent(state, id, ord, marker, record, change, crc) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?;
+            self.insert(insert, columns)?;
+            return Ok(1);
+        };
+        let Columns { order, marker, record, change, crc, .. } = columns;
+        self.cached("UPDATE recent SET ord = ?2, marker = ?3, record = ?4, change = ?5, crc = ?6 WHERE rowid = ?1")?
+            .execute(params![place, order, marker, record, change, crc])?;
+        Ok(0)
     }
 
-    fn write(&self, mut put: CachedStatement<'_>, row: &StoredRow, crc: u32) -> Sql<()> {
-        let marker = row.state.map(ChangeKind::as_str);
-        let (id, order) = (signed(row.id), signed(row.order));
-        put.execute(params![self.state, id, order, marker, &*row.record, row.change.as_deref(), crc])?;
+    fn insert(&self, mut insert: CachedStatement<'_>, columns: &Columns<'_>) -> Sql<()> {
+        let Columns { id, order, marker, record, change, crc } = columns;
+        insert.execute(params![self.state, id, order, marker, record, change, crc])?;
         Ok(())
     }
 
-    fn delete_recent(&self, id: RowId) -> Sql<()> {
-        self.cached("DELETE FROM recent WHERE state = ?1 AND id = ?2")?.execute(params![self.state, signed(id)])?;
-        Ok(())
+    fn delete_recent(&self, found: &Found) -> Sql<i64> {
+        let Some(place) = found.recent else { return Ok(0) };
+        self.cached("DELETE FROM recent WHERE rowid = ?1")?.execute([place])?;
+        Ok(-1)
     }
 
     /// Deletes all. Gives by how many the recent rows are more than before.
