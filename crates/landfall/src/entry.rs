@@ -29,6 +29,11 @@ pub(crate) fn to_record<T: Row>(value: &T) -> Result<Record> {
     }
 }
 
+/// Several at once, for a call that takes all or none.
+pub(crate) fn to_records<T: Row>(rows: impl IntoIterator<Item = T>) -> Result<Vec<Record>> {
+    rows.into_iter().map(|row| to_record(&row)).collect()
+}
+
 /// One item of a data source at the moment it was asked for. Reads like its [`Record`]; edit it through the data source,
 /// by [`uid`](Self::uid) or by handing in the entry itself.
 pub struct Entry<T = Record> {

@@ -55,6 +55,8 @@ mod local;
 mod lock;
 mod look;
 mod operation;
+mod push;
+mod reading;
 mod retry;
 mod shared;
 mod stored;
