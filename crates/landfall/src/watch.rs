@@ -8,7 +8,7 @@ use std::{
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// What is worth looking for, and how long: a commit on a fast disk.
-const SHORT: Duration = Duration::from_micros(200);
+const SHORT: Duration = Duration::from_micros(400);
 
 /// Watches one storage call after another.
 #[derive(Debug)]
