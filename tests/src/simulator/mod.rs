@@ -59,25 +59,25 @@ pub fn of_tape(tape: &Tape, talk: bool) -> Result<Tally, String> {
     play(Dice::from_tape(tape), talk).0
 }
 
-fn play_pair(dice: Dice, talk: bool) -> (Result<Tally, String>, Tape) {
-    played(dice, |dice| Pair::new(dice, talk).run())
+fn play_several(dice: Dice, talk: bool, programs: u64) -> (Result<Tally, String>, Tape) {
+    played(dice, |dice| Pair::new(dice, talk, programs).run())
 }
 
-/// Runs the schedule of a seed for two programs on one store.
+/// Runs the schedule of a seed for several programs on one store.
 ///
 /// # Errors
 /// What was found wrong.
-pub fn pair_of_seed(seed: u64, talk: bool) -> Result<Tally, String> {
-    play_pair(Dice::from_seed(seed), talk).0
+pub fn several_of_seed(seed: u64, talk: bool, programs: u64) -> Result<Tally, String> {
+    play_several(Dice::from_seed(seed), talk, programs).0
 }
 
-/// The shortest way found in which a seed's schedule for two programs still fails, told step by step.
-pub fn pair_shrunk(seed: u64) -> Option<String> {
-    let (result, tape) = play_pair(Dice::from_seed(seed), false);
+/// The shortest way found in which a seed's schedule for several programs still fails, told step by step.
+pub fn several_shrunk(seed: u64, programs: u64) -> Option<String> {
+    let (result, tape) = play_several(Dice::from_seed(seed), false, programs);
     result.err()?;
-    let fails = |tape: &Tape| play_pair(Dice::from_tape(tape), false).0.is_err();
+    let fails = |tape: &Tape| play_several(Dice::from_tape(tape), false, programs).0.is_err();
     let short = shrunk_tape(with_end(tape, &fails), &fails);
-    let told = play_pair(Dice::from_tape(&short), true).0.err().unwrap_or_default();
+    let told = play_several(Dice::from_tape(&short), true, programs).0.err().unwrap_or_default();
     Some(format!("{} steps: {told}", short.steps()))
 }
 

@@ -1,8 +1,8 @@
-//! Two programs on one store, at once: each edits, removes, reads, accepts, sends and restarts; commits of one meet those of
-//! the other. In half of the schedules one at a time is online, in the others both are. Commits fail, answers are lost or
+//! Two programs or more on one store, at once: each edits, removes, reads, accepts, sends and restarts; commits of one meet
+//! those of the others. In half of the schedules one at a time is online, in the others both are. Commits fail, answers are lost or
 //! late, the clock is set.
 //!
-//! What is checked: an edit that was acknowledged is not undone by the other program, unless that one edited the same place
+//! What is checked: an edit that was acknowledged is not undone by another program, unless that one edited the same place
 //! later; a restart of either keeps it; no create is made twice; once the faults stop both show what the service has, and
 //! nothing is pending but what is told as a conflict.
 
@@ -34,6 +34,8 @@ struct Write {
     dead: bool,
     /// A write to a field says that the record exists: that field.
     with: Option<(&'static str, Value)>,
+    /// Of a removal: the id by which its program knew the record.
+    id: Option<i64>,
 }
 
 /// The place of a record's being there.
@@ -48,7 +50,7 @@ type Covered = Vec<(Place, usize)>;
 pub(super) struct Pair {
     dice: Dice,
     talk: bool,
-    clients: [Client; 2],
+    clients: Vec<Client>,
     store: StoredState,
     server: Server,
     writes: BTreeMap<Place, Vec<Write>>,
@@ -77,7 +79,7 @@ fn sorted(record: &Record) -> String {
 }
 
 impl Pair {
-    pub(super) fn new(mut dice: Dice, talk: bool) -> Self {
+    pub(super) fn new(mut dice: Dice, talk: bool, programs: u64) -> Self {
         let batch = dice.chance(20);
         let both = dice.chance(50);
         let extra = Extra { background: dice.chance(30), keyless: !both && dice.chance(15), ..Extra::default() };
@@ -87,7 +89,8 @@ impl Pair {
         for at in 0..=dice.below(3) {
             server.plant(&format!("old{at}"));
         }
-        let clients = [0, 1].map(|at: u64| Client::new(dice.next() ^ (at << 50), batch, 6, Some(&extra)));
+        let client = |at: u64| Client::new(dice.next() ^ (at << 50), batch, 6, Some(&extra));
+        let clients = (0..programs).map(client).collect();
         Self {
             dice,
             talk,
@@ -99,7 +102,7 @@ impl Pair {
             late: Vec::new(),
             tally: Tally::default(),
             rows: 0,
-            lives: 2,
+            lives: programs,
             batch,
             both,
             extra,
@@ -114,7 +117,7 @@ impl Pair {
     }
 
     pub(super) fn run(mut self) -> Result<Tally, String> {
-        for who in 0..2 {
+        for who in 0..self.clients.len() {
             self.begin(who)?;
             self.read(who);
             self.quiet(who)?;
@@ -153,7 +156,7 @@ impl Pair {
     }
 
     fn step(&mut self) -> Result<(), String> {
-        let who = self.dice.below(2);
+        let who = self.dice.below(self.clients.len());
         match self.dice.below(100) {
             0..=25 => self.edit(who),
             26..=29 => self.remove(who),
@@ -208,7 +211,7 @@ impl Pair {
 
     fn note(&mut self, by: usize, place: Place, value: Value, with: Option<(&'static str, Value)>) {
         let made = self.tally.steps;
-        self.writes.entry(place).or_default().push(Write { by, value, made, acked: None, dead: false, with });
+        self.writes.entry(place).or_default().push(Write { by, value, made, acked: None, dead: false, with, id: None });
     }
 
     fn remove(&mut self, who: usize) {
@@ -222,7 +225,11 @@ impl Pair {
         let steps = client.engine.remove(item.uid).unwrap();
         client.perform(steps);
         self.say(|| format!("{who} remove {key}"));
-        self.note(who, (key, EXISTS), false.into(), None);
+        let place = (key, EXISTS);
+        self.note(who, place.clone(), false.into(), None);
+        if let Some(write) = self.writes.get_mut(&place).and_then(|writes| writes.last_mut()) {
+            write.id = item.record.get("id").and_then(Value::as_i64);
+        }
     }
 
     fn sync(&mut self, who: usize) {
@@ -259,8 +266,9 @@ impl Pair {
 
     fn toggle(&mut self, who: usize) {
         let on = !self.clients[who].engine.is_online();
-        let other = &self.clients[1 - who];
-        if on && !self.both && (other.engine.is_online() || !other.flights.is_empty()) {
+        let busy = |client: &Client| client.engine.is_online() || !client.flights.is_empty();
+        let others = self.clients.iter().enumerate().filter(|(at, _)| *at != who);
+        if on && !self.both && others.into_iter().any(|(_, other)| busy(other)) {
             return;
         }
         self.go(who, on);
@@ -450,7 +458,7 @@ impl Pair {
         if let Some(problem) = self.server.problem.take() {
             return Err(format!("step {}: {problem}", self.tally.steps));
         }
-        for who in 0..2 {
+        for who in 0..self.clients.len() {
             if let Some(problem) = self.clients[who].problem.take() {
                 return Err(format!("step {}: {who}: {problem}", self.tally.steps));
             }
@@ -461,12 +469,24 @@ impl Pair {
                 if outcome.is_ok() {
                     self.tally.acked += 1;
                     for (place, index) in covered {
+                        if self.is_of_another(&place, index) {
+                            continue;
+                        }
                         self.writes.get_mut(&place).unwrap()[index].acked.get_or_insert(self.tally.steps);
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether a removal is of the record that was, and others made it anew meanwhile. A third program that met none of their
+    /// commits knows the record by the service's id alone, and the record with that id is gone. Of two programs one has
+    /// always met the other by then.
+    fn is_of_another(&self, place: &Place, index: usize) -> bool {
+        let id = self.writes.get(place).and_then(|writes| writes[index].id).filter(|id| *id != 0);
+        let third = self.clients.len() > 2;
+        third && id.is_some_and(|id| !self.server.rows.contains_key(&id)) && self.server.has(&place.0)
     }
 
     /// Whether a place may have a value: not one that somebody wrote before the last acknowledged write was made, knowing
@@ -483,11 +503,14 @@ impl Pair {
     }
 
     /// Whether a record was removed after the last acknowledged write to one of its fields: what comes back then comes as
-    /// the program shows it that brings it back.
+    /// the program shows it that brings it back. That may be a third one, which never saw that write; then it counts when the
+    /// removal was stored, which is not known but for its acknowledgement.
     fn was_removed_since(&self, key: &str, writes: &[Write]) -> bool {
+        let third = self.clients.len() > 2;
+        let stored = |write: &Write| if third { write.acked.unwrap_or(u64::MAX) } else { write.made };
         let last = writes.iter().filter(|write| write.acked.is_some()).map(|write| write.made).max();
         let whole = self.writes.get(&(key.to_owned(), EXISTS)).into_iter().flatten();
-        whole.filter(|write| write.value == Value::from(false)).any(|write| Some(write.made) >= last)
+        whole.filter(|write| write.value == Value::from(false)).any(|write| Some(stored(write)) >= last)
     }
 
     fn allowed(&self, records: &BTreeMap<String, Record>) -> Result<(), String> {
@@ -546,11 +569,11 @@ impl Pair {
     fn finish(&mut self) -> Result<(), String> {
         self.say(|| "faults stop".to_owned());
         self.calm = true;
-        for who in 0..2 {
+        for who in 0..self.clients.len() {
             self.quiet(who)?;
             self.go(who, false);
         }
-        for who in 0..2 {
+        for who in 0..self.clients.len() {
             self.quiet(who)?;
         }
         while !self.late.is_empty() {
@@ -558,8 +581,8 @@ impl Pair {
         }
         // Every pause is over.
         self.extra.clocks.1.fetch_add(3_600_000, Ordering::Relaxed);
-        for _ in 0..3 {
-            for who in 0..2 {
+        for _ in 0..=self.clients.len() {
+            for who in 0..self.clients.len() {
                 self.tally.steps += 1;
                 self.go(who, true);
                 self.quiet(who)?;
@@ -572,7 +595,7 @@ impl Pair {
                 self.quiet(who)?;
             }
         }
-        for who in 0..2 {
+        for who in 0..self.clients.len() {
             self.tally.requests += self.clients[who].sent;
             let pending = self.clients[who].engine.pending_changes();
             if !pending.is_empty() {

@@ -38,6 +38,11 @@ impl Server {
         self.rows.insert(self.next, row);
     }
 
+    /// Whether there is a record with this key.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.rows.values().any(|row| key(row) == name)
+    }
+
     pub(crate) fn read(&self) -> Reply {
         Reply::with_body(Value::array(self.rows.values().cloned().map(Value::from)))
     }

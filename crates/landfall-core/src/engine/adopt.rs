@@ -8,7 +8,7 @@ use super::{
     groups,
     identity::{Known, is_given},
     restore::Restored,
-    table::{Row, Uid},
+    table::{Row, RowRef, Uid},
 };
 use crate::{ChangeKind, Record, Result, StoredState, Text};
 use std::collections::{HashMap, HashSet};
@@ -169,6 +169,7 @@ impl Engine {
             }
         }
         self.ids = None;
+        self.name_fresh(&restored);
         let rows = restored.rows.into_iter().enumerate().filter_map(|(at, (row, change))| {
             let change = change.filter(|change| change.accepted.is_some() || change.sent.is_some())?;
             Some((Some(at), Removed { row, change: *change }))
@@ -181,6 +182,20 @@ impl Engine {
         self.lay_ours(ours, true);
         self.rebuild_groups();
         self.ids = None;
+    }
+
+    /// A fresh row is the item that its record is stored as: a read may bring it while it is known here as not created yet.
+    fn name_fresh(&mut self, restored: &Restored) {
+        for (row, change) in &restored.rows {
+            if self.table.get(row.uid).is_some() || self.gone(row.uid).is_some() {
+                continue;
+            }
+            let record = change.as_ref().map_or(Some(&row.record), |change| change.base.as_ref());
+            let fresh = record.and_then(|record| self.given_id(record)).and_then(|id| self.find_id(&id));
+            if let Some(fresh) = fresh.and_then(|uid| self.table.get(uid)).map(RowRef::to_row) {
+                self.rename(fresh.uid, row.uid, fresh.record);
+            }
+        }
     }
 
     /// Takes out everything that is changed here.
@@ -234,24 +249,21 @@ impl Engine {
     /// Gives the rows of a stored state the identities by which they are known here: by their stored ids first, then by the
     /// service's ids of their records, as a row that each program read has another identity in each.
     pub(super) fn as_known_here(&mut self, restored: &mut Restored) {
-        let text = |record: &Record| self.given_id(record).map(|id| id.to_text());
-        let shown = self.table.rows().map(|row| (row.uid, self.overlay.get(&row.uid), row.record));
-        let gone = self.removed.iter().chain(self.parked.iter());
-        let all = shown.chain(gone.map(|gone| (gone.row.uid, Some(&gone.change), &gone.row.record)));
+        // What is to be made anew has the id that it had before.
+        let id = |record: &Record, change: Option<&Change>| {
+            let base = change.and_then(|change| change.base.as_ref());
+            self.given_id(base.unwrap_or(record)).map(|id| id.to_text())
+        };
         let mut known = Known::default();
-        for (uid, change, record) in all {
-            known.add(uid, change.map_or(Some(record), |change| change.base.as_ref()).and_then(text));
+        for row in self.table.rows() {
+            known.add(row.uid, id(row.record, self.overlay.get(&row.uid)));
         }
-        // What was removed here for good is known by the record that it was.
-        for gone in &self.dropping {
-            known.add(gone.row.uid, text(&gone.row.record));
+        for gone in self.removed.iter().chain(self.parked.iter()).chain(&self.dropping) {
+            known.add(gone.row.uid, id(&gone.row.record, Some(&gone.change)));
         }
         let rows = restored.rows.iter().map(|(row, change)| (row, change.as_deref()));
         let gone = restored.removed.iter().map(|gone| (&gone.row, Some(&gone.change)));
-        let id = |row: &Row, change: Option<&Change>| {
-            change.map_or(Some(&row.record), |change| change.base.as_ref()).and_then(text)
-        };
-        let theirs: Vec<_> = rows.chain(gone).map(|(row, change)| (row.uid, id(row, change))).collect();
+        let theirs: Vec<_> = rows.chain(gone).map(|(row, change)| (row.uid, id(&row.record, change))).collect();
         let names = self.names.recognise(&theirs, &known, &mut self.identities);
         if names.is_empty() {
             return;
@@ -274,8 +286,10 @@ impl Engine {
             return;
         }
         let mut names = std::mem::take(&mut self.names);
-        let dropped = |uid: Uid| self.dropping.iter().any(|gone| gone.row.uid == uid);
-        names.keep(|uid| self.table.get(uid).is_some() || self.gone(uid).is_some() || dropped(uid));
+        // What was removed for good or answered may be met again until that is stored.
+        let unstored: HashSet<Uid> =
+            self.dropping.iter().map(|gone| gone.row.uid).chain(self.unstored.rows()).collect();
+        names.keep(|uid| self.table.get(uid).is_some() || self.gone(uid).is_some() || unstored.contains(&uid));
         self.names = names;
     }
 
@@ -337,7 +351,7 @@ impl Engine {
         };
         let Some(accepted) = &mut change.accepted else { return };
         let frozen_now = change.sent.as_ref().is_some_and(|sent| !sent.in_doubt && !sent.in_flight);
-        let before = accepted.before.clone().unwrap_or_else(|| stored.clone());
+        let before = accepted.before.clone().unwrap_or_else(|| without(&row.record, &accepted.changed));
         let shown = carry_over(&before, &row.record, &stored);
         accepted.rebase(&before, None, &stored, self.new_key());
         accepted.before = Some(stored.clone());
@@ -361,13 +375,9 @@ impl Engine {
         change.added = their_change.as_ref().is_some_and(|their| their.added);
         if let Some(sent) = their_change.as_ref().and_then(|their| their.sent.clone()) {
             change.sent = Some(sent);
-        } else if !frozen_now {
-            // Settled by the other.
+        } else if !frozen_now || change.sent.as_ref().is_some_and(|sent| !sent.is_of(accepted)) {
+            // Settled by the other; or another body than the one that was frozen, which goes after this, with a key of its own.
             change.sent = None;
-        } else if let Some(sent) = &mut change.sent {
-            sent.kind = accepted.kind;
-            sent.record = accepted.record.clone();
-            sent.key = accepted.key.clone();
         }
         self.put_over(present, at, Row { record: shown, ..row }, change);
     }
@@ -385,9 +395,12 @@ impl Engine {
         };
         let shown = self.table.get(row.uid).map(|row| row.record.clone());
         let stored = shown.or_else(|| self.gone(row.uid).map(|gone| gone.row.record.clone()));
-        let record = match (change.below(), &stored) {
-            (Some(below), Some(stored)) => carry_over(below, &row.record, stored),
-            _ => row.record.clone(),
+        let record = match &stored {
+            Some(stored) => {
+                let below = change.below().cloned().unwrap_or_else(|| without(&row.record, &change.changed));
+                carry_over(&below, &row.record, stored)
+            }
+            None => row.record.clone(),
         };
         let mut next = their_change.unwrap_or_else(|| Change { base: stored, ..Change::default() });
         next.draft = true;
@@ -520,4 +533,13 @@ impl Engine {
             }
         }
     }
+}
+
+/// A record without the members of which something was changed: as if that was new in them.
+fn without(record: &Record, changed: &[Text]) -> Record {
+    let is_in = |name: &str, path: &str| {
+        path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let same = record.iter().filter(|(name, _)| !changed.iter().any(|path| is_in(name, path)));
+    same.map(|(name, value)| (name, value.clone())).collect()
 }

@@ -311,8 +311,7 @@ impl Engine {
         let storage = self.options.offline_storage;
         self.acknowledged_while_reading(sent.kind, record);
         if storage {
-            let id = self.sent_id(&sent);
-            self.unstored.note(uid, id, &sent.key, Said::Done(record.clone()));
+            self.unstored.note(uid, &sent.key, Said::Done(record.clone()));
         }
         if sent.kind == ChangeKind::Destroy {
             if let Some(Removed { row, change }) = self.removed.remove(uid)

@@ -160,10 +160,9 @@ impl Engine {
         }
         // What the service did not look at stays frozen where another program may be sending it as well.
         if storage && matches!(verdict, Verdict::Quarantine | Verdict::Conflict) {
-            let id = self.sent_id(&sent);
             let (error, theirs, together) = (error.clone(), theirs.clone(), sent.together);
             let said = Said::Failed { error, verdict, theirs, together };
-            self.unstored.note(uid, id, &sent.key, said);
+            self.unstored.note(uid, &sent.key, said);
         }
         let mut failure = self.failure(error, verdict, sent.attempts, &sent);
         failure.together = std::mem::take(&mut sent.together);

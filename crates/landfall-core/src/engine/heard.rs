@@ -4,12 +4,7 @@
 //! heard about them is said again on top of it, or two programs would ask the service in turns for ever. Owns what was
 //! heard; never what it means ([`super::answer`]).
 
-use super::{
-    Engine,
-    change::{Change, Sent, Theirs},
-    policy::Verdict,
-    table::Uid,
-};
+use super::{Engine, change::Theirs, policy::Verdict, table::Uid};
 use crate::{Delta, Error, Record, Text};
 use std::collections::BTreeMap;
 
@@ -28,8 +23,6 @@ pub(super) enum Said {
 #[derive(Clone, Debug)]
 struct Heard {
     uid: Uid,
-    /// The id of the record that was sent, if it had one.
-    id: Option<Text>,
     /// The key of the request that this is the outcome of.
     key: Text,
     said: Said,
@@ -45,8 +38,8 @@ pub(super) struct Unstored {
 }
 
 impl Unstored {
-    pub(super) fn note(&mut self, uid: Uid, id: Option<Text>, key: &Text, said: Said) {
-        self.waiting.push(Heard { uid, id, key: key.clone(), said });
+    pub(super) fn note(&mut self, uid: Uid, key: &Text, said: Said) {
+        self.waiting.push(Heard { uid, key: key.clone(), said });
     }
 
     /// A commit is handed out that holds all of it.
@@ -65,37 +58,26 @@ impl Unstored {
         }
     }
 
+    /// The rows that something was heard about.
+    pub(super) fn rows(&self) -> impl Iterator<Item = Uid> {
+        self.all().map(|heard| heard.uid)
+    }
+
     fn all(&self) -> impl Iterator<Item = &Heard> {
         self.handed.values().flatten().chain(&self.waiting)
     }
 }
 
 impl Engine {
-    /// The row whose change is on its way with this key: of this identity, or of the same record where the row is not known
-    /// here any more.
-    fn sent_as(&self, heard: &Heard) -> Option<Uid> {
-        let waits = |change: &Change| change.sent.as_ref().is_some_and(|sent| sent.key == heard.key && !sent.in_flight);
-        if let Some(change) = self.change(heard.uid) {
-            return waits(change).then_some(heard.uid);
-        }
-        let id = heard.id.as_ref()?;
-        let same = |change: &Change| {
-            let sent = change.sent.as_ref().and_then(|sent| self.id_of(&sent.record));
-            sent.is_some_and(|sent| sent.to_text() == *id)
-        };
-        self.all_changes().find(|(_, change)| waits(change) && same(change)).map(|(uid, _)| uid)
-    }
-
-    /// The id of a record that was sent, if it had one.
-    pub(super) fn sent_id(&self, sent: &Sent) -> Option<Text> {
-        self.given_id(&sent.record).map(|id| id.to_text())
-    }
-
     /// Says what was heard again on top of a state in which it is not known yet.
     pub(super) fn say_again(&mut self) {
         let heard = std::mem::take(&mut self.unstored);
         for one in heard.all() {
-            let Some(uid) = self.sent_as(one) else { continue };
+            let uid = one.uid;
+            let sent = self.change(uid).and_then(|change| change.sent.as_ref());
+            if !sent.is_some_and(|sent| sent.key == one.key && !sent.in_flight) {
+                continue;
+            }
             // All of it is stored by the commit that it is said for.
             let mut delta = Delta::default();
             match &one.said {
@@ -119,8 +101,7 @@ mod tests {
     #[test]
     fn what_was_heard_is_kept_until_it_is_stored() {
         let mut unstored = Unstored::default();
-        let note =
-            |unstored: &mut Unstored, uid| unstored.note(Uid(uid), None, &"key".into(), Said::Done(Record::new()));
+        let note = |unstored: &mut Unstored, uid| unstored.note(Uid(uid), &"key".into(), Said::Done(Record::new()));
         let left = |unstored: &Unstored| unstored.all().map(|heard| heard.uid.0).collect::<Vec<_>>();
         note(&mut unstored, 1);
         unstored.handed(10);

@@ -132,7 +132,10 @@ impl Names {
         for (stored, id) in theirs {
             if !names.contains_key(stored) {
                 let same = id.as_ref().and_then(|id| known.by_id.get(id)).copied();
-                let free = [same, Some(*stored)].into_iter().flatten().find(|uid| !taken.contains(uid));
+                let free = [same, Some(self.here(stored.0)), Some(*stored)]
+                    .into_iter()
+                    .flatten()
+                    .find(|uid| !taken.contains(uid));
                 let uid = free.unwrap_or_else(|| Uid(fresh.reserve(1)));
                 taken.insert(uid);
                 names.insert(*stored, uid);
