@@ -8,7 +8,8 @@ use crate::{
 };
 use std::{collections::HashMap, fmt, sync::Arc};
 
-/// The identity of an item within its data source. Never reused, survives a restart while the item is stored.
+/// The identity of an item within its data source. Never reused, survives a restart while the item is stored. Where several
+/// programs use one store, each may know a row by another one, and after a restart by that of the one which stored it first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uid(pub(crate) u64);
 
