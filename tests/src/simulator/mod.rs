@@ -16,7 +16,7 @@
 
 mod client;
 mod dice;
-mod pair;
+mod programs;
 mod seen;
 mod server;
 mod world;
@@ -25,7 +25,7 @@ pub use dice::Tape;
 pub use world::Tally;
 
 use dice::Dice;
-use pair::Pair;
+use programs::Programs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::World;
 
@@ -60,7 +60,7 @@ pub fn of_tape(tape: &Tape, talk: bool) -> Result<Tally, String> {
 }
 
 fn play_several(dice: Dice, talk: bool, programs: u64) -> (Result<Tally, String>, Tape) {
-    played(dice, |dice| Pair::new(dice, talk, programs).run())
+    played(dice, |dice| Programs::new(dice, talk, programs).run())
 }
 
 /// Runs the schedule of a seed for several programs on one store.

@@ -47,7 +47,7 @@ type Place = (String, &'static str);
 type Covered = Vec<(Place, usize)>;
 
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about a schedule")]
-pub(super) struct Pair {
+pub(super) struct Programs {
     dice: Dice,
     talk: bool,
     clients: Vec<Client>,
@@ -78,7 +78,7 @@ fn sorted(record: &Record) -> String {
     format!("{members:?}")
 }
 
-impl Pair {
+impl Programs {
     pub(super) fn new(mut dice: Dice, talk: bool, programs: u64) -> Self {
         let batch = dice.chance(20);
         let both = dice.chance(50);
