@@ -13,7 +13,8 @@
 #![forbid(unsafe_code)]
 
 use landfall_tests::simulator::{
-    Tally, Tape, identities_differ, of_seed, of_tape, several_of_seed, several_shrunk, shrunk, shrunk_tape,
+    Tally, Tape, identities_differ, of_seed, of_tape, rows_keep_their_ids, several_of_seed, several_shrunk, shrunk,
+    shrunk_tape,
 };
 
 /// Seeds that found a bug once. Each is run first, for ever. What they found:
@@ -164,6 +165,11 @@ fn three_programs_on_one_store_do_not_undo_each_other() {
 #[test]
 fn identities_are_never_given_twice_in_one_store() {
     identities_differ();
+}
+
+#[test]
+fn rows_keep_their_ids_where_programs_have_met() {
+    rows_keep_their_ids();
 }
 
 #[test]

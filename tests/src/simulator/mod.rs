@@ -162,3 +162,35 @@ pub fn identities_differ() {
         assert_eq!(store.rows.len(), life, "a new row took the place of a stored one");
     }
 }
+
+/// Once two programs have met on a store, its rows keep their ids over reads of either, and of one that comes later.
+///
+/// # Panics
+/// When they do not.
+pub fn rows_keep_their_ids() {
+    let mut server = server::Server::default();
+    server.plant("a");
+    server.plant("b");
+    let mut store = landfall_core::StoredState::default();
+    let mut read = |client: &mut client::Client| {
+        let ticket = client.ticket();
+        let steps = client.engine.read(ticket, &landfall_core::Record::new());
+        client.perform(steps);
+        while !client.open.is_empty() {
+            if client.flights.is_empty() {
+                client.store(&mut store, None);
+            } else {
+                client.answer(0, Ok(server.read()));
+            }
+        }
+        store.rows.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    let mut clients = [1, 2, 3].map(|seed| client::Client::new(seed, false, 6, None));
+    let alone = read(&mut clients[0]);
+    let ids = read(&mut clients[1]);
+    assert_ne!(alone, ids, "two programs that never met know nothing of each other");
+    for who in [0, 1, 0, 2, 2, 0] {
+        assert_eq!(read(&mut clients[who]), ids, "{who}");
+    }
+    assert!(store.meta.is_some_and(|meta| meta.contains("\"shared\":true")));
+}
