@@ -109,9 +109,11 @@ const PAIRS: &[u64] = &[
 /// a draft of a record that two others made anew and created took the default id along (7089, 24183, 31564, 32640, 39333,
 /// 40733); a record that was to be made anew was not known by the id that it had before (3386); a read brought a record that its
 /// program knew as not created yet, and its identity was lost to the third (157994, 159520, 164488, 169785, 185725, 194291); a
-/// body that was about to be sent with others was rebased and kept their request (197832).
+/// body that was about to be sent with others was rebased and kept their request (197832); two programs began with the same
+/// random number, and one took a new row of the other's for its own (437639).
 const THREES: &[u64] = &[
     3386, 7089, 24_183, 31_564, 32_640, 39_333, 40_733, 157_994, 159_520, 164_488, 169_785, 185_725, 194_291, 197_832,
+    437_639,
 ];
 
 /// Runs the schedules of several programs on one store: those that found something, and as many more as asked for by a

@@ -1,7 +1,7 @@
 //! The identities of items: which number is given next, and by which id each is stored.
 //!
 //! Owns the numbers. Identities of two programs on one storage must not meet: each begins with 21 random bits before a
-//! counter of 31. One bit between tells items that were made here from rows that were read, so that a row keeps its
+//! counter of 31, which begins anywhere in its first half. One bit between tells items that were made here from rows that were read, so that a row keeps its
 //! identity over reads for as long as another program may still hold an edit of the item that it began as.
 //!
 //! A stored row keeps its id for as long as it is stored, whoever writes it: by that id two programs know an item that one
@@ -27,7 +27,8 @@ pub(super) struct Identities {
 
 impl Identities {
     pub(super) fn new(random: u64) -> Self {
-        let first = ((random & RANDOM) | 1) << 32;
+        let start = (random >> 21) % (BORN / 2);
+        let first = (((random & RANDOM) | 1) << 32) + start;
         Self { read: first, made: first | BORN }
     }
 
