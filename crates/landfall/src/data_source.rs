@@ -216,9 +216,9 @@ impl<T> DataSource<T> {
         read: fn(Settled) -> R,
         call: impl FnOnce(&mut Engine, Ticket) -> (N, Steps),
     ) -> (N, Operation<R>) {
-        let started = self.shared().enter(name).map(|mut engine| {
+        let started = self.shared().enter(name).map(|engine| {
             let (ticket, receiver) = self.shared().promise();
-            let (now, steps) = call(&mut engine, ticket);
+            let (now, steps) = self.shared().make(engine, |engine| call(engine, ticket));
             (now, steps, receiver)
         });
         match started {
@@ -236,9 +236,13 @@ impl<T> DataSource<T> {
         name: &'static str,
         call: impl FnOnce(&mut Engine) -> Result<(R, Steps)>,
     ) -> Result<R> {
-        let (now, steps) = call(&mut *self.shared().enter(name)?)?;
+        let engine = self.shared().enter(name)?;
+        let (now, steps) = self.shared().make(engine, |engine| match call(engine) {
+            Ok((now, steps)) => (Ok(now), steps),
+            Err(error) => (Err(error), Steps::new()),
+        });
         self.perform(steps);
-        Ok(now)
+        now
     }
 
     // ---- editing
@@ -331,7 +335,7 @@ impl<T> DataSource<T> {
     /// In a [function that the data source runs](Self#functions-of-the-programs-own) while it is locked.
     #[track_caller]
     pub fn cancel_sync(&self) -> bool {
-        let (under_way, steps) = self.look("cancel_sync").cancel_sync();
+        let (under_way, steps) = self.shared().make(self.look("cancel_sync"), Engine::cancel_sync);
         self.perform(steps);
         under_way
     }

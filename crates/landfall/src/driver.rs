@@ -5,14 +5,15 @@
 //! are queued are finished and the task ends.
 
 use crate::{
+    calls::StoreCall,
     retry,
     shared::{Done, Shared, Work},
     watch::Watch,
 };
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use landfall_core::{
-    Applied, Delta, Error, ErrorKind, Found, LookUp, Reply, Request, Result, Settled, Step, Steps, StoredState, Then,
-    Value,
+    Applied, Delta, Engine, Error, ErrorKind, Found, LookUp, Reply, Request, Result, Settled, Step, Steps, StoredState,
+    Then, Value,
 };
 use std::{
     collections::VecDeque,
@@ -36,12 +37,6 @@ enum Landed {
     Found(Result<Found>),
 }
 
-enum StoreCall {
-    Load(Then),
-    Commit(Delta, Then),
-    Export(oneshot::Sender<Result<Value>>),
-}
-
 enum Stored {
     Loaded(Then, Result<StoredState>),
     Committed(Vec<(Then, Result<u64>)>),
@@ -54,7 +49,6 @@ pub(crate) struct Driver {
     steps: Steps,
     answers: VecDeque<(u64, Landed)>,
     flights: FuturesUnordered<Flight>,
-    calls: VecDeque<StoreCall>,
     running: Option<Pin<Box<dyn Future<Output = Stored> + Send>>>,
     watch: Watch,
     idle: Vec<oneshot::Sender<Result<Settled>>>,
@@ -72,7 +66,6 @@ impl Driver {
             steps: Steps::new(),
             answers: VecDeque::new(),
             flights: FuturesUnordered::new(),
-            calls: VecDeque::new(),
             running: None,
             watch: Watch::new(runtime),
             idle: Vec::new(),
@@ -105,17 +98,22 @@ impl Driver {
             let wait = self.next_retry();
             tokio::select! {
                 biased;
-                stored = poll_running(&mut self.running) => self.stored(stored),
+                stored = poll_running(&mut self.running) => {
+                    self.stored(stored);
+                    // A storage may be done at once, and ask for more each time: other tasks have their turn.
+                    tokio::task::consume_budget().await;
+                }
                 Some((id, reply)) = self.flights.next(), if !self.flights.is_empty() => self.answered(id, reply),
                 work = self.inbox.recv() => match work {
                     Some(Work::Steps(steps)) => self.steps.extend(steps),
                     Some(Work::Idle(waiter)) => self.idle.push(waiter),
-                    Some(Work::Export(waiter)) => self.calls.push_back(StoreCall::Export(waiter)),
+                    Some(Work::Export(waiter)) => self.shared.calls.push(StoreCall::Export(waiter)),
                     None => break,
                 },
+                () = self.shared.calls.came() => {}
                 () = tokio::task::yield_now(), if self.running.is_some() && self.watch.goes_on() => {}
                 () = pause(wait) => {
-                    let steps = self.shared.engine().retry_due();
+                    let steps = self.shared.steps(Engine::retry_due);
                     self.steps.extend(steps);
                 }
             }
@@ -127,12 +125,12 @@ impl Driver {
     async fn finish(mut self) {
         self.flights.clear();
         self.answers.clear();
-        while self.running.is_some() || !self.calls.is_empty() {
+        while self.running.is_some() || !self.shared.calls.is_empty() {
             self.start_store_call();
             let stored = poll_running(&mut self.running).await;
             self.stored(stored);
-            self.steps.retain(|step| matches!(step, Step::Commit(..)));
-            self.perform_all().await;
+            // What follows is dropped, but for commits: those are queued already.
+            self.steps.clear();
         }
     }
 
@@ -150,7 +148,7 @@ impl Driver {
         self.steps.is_empty()
             && self.answers.is_empty()
             && self.flights.is_empty()
-            && self.calls.is_empty()
+            && self.shared.calls.is_empty()
             && self.running.is_none()
             && self.inbox.is_empty()
     }
@@ -163,8 +161,8 @@ impl Driver {
                     Done::More(more) => self.prepend(more),
                     Done::Wait(Step::Send(id, request)) => self.send(id, request).await,
                     Done::Wait(Step::LookUp(id, ask)) => self.look_up(id, *ask),
-                    Done::Wait(Step::Load(then)) => self.calls.push_back(StoreCall::Load(then)),
-                    Done::Wait(Step::Commit(delta, then)) => self.calls.push_back(StoreCall::Commit(delta, then)),
+                    Done::Wait(Step::Load(then)) => self.shared.calls.push(StoreCall::Load(then)),
+                    Done::Wait(Step::Commit(delta, then)) => self.shared.calls.push(StoreCall::Commit(delta, then)),
                     Done::Nothing | Done::Wait(_) => {}
                 }
             }
@@ -180,8 +178,19 @@ impl Driver {
 
     // ---- transport
 
+    /// The engine asked for a request while it was online; by now it may be offline, by another thread or by a handler of the
+    /// request's start. Then nothing is sent.
+    fn went_offline(&self) -> Option<Error> {
+        let error = || Error::new(ErrorKind::Offline, "went offline before it was sent").applied(Applied::No);
+        (!self.shared.engine().is_online()).then(error)
+    }
+
     /// Starts a request and polls it once: a failure that is ready is fed back before the next step.
     async fn send(&mut self, id: u64, request: Request) {
+        if let Some(error) = self.went_offline() {
+            let steps = self.fed(id, Landed::Reply(Err(error)));
+            return self.prepend(steps);
+        }
         let transport = Arc::clone(&self.shared.transport);
         let shared = Arc::clone(&self.shared);
         let mut flight: Flight = Box::pin(async move {
@@ -206,6 +215,9 @@ impl Driver {
 
     /// Finds out what the service has: the program's own way, else the transport's.
     fn look_up(&mut self, id: u64, ask: LookUp) {
+        if let Some(error) = self.went_offline() {
+            return self.answers.push_back((id, Landed::Found(Err(error))));
+        }
         let shared = Arc::clone(&self.shared);
         self.flights.push(Box::pin(async move {
             let asking = async {
@@ -239,15 +251,16 @@ impl Driver {
             Landed::Found(found) => found.as_ref().err(),
         };
         let no_network = error.is_some_and(Error::is_no_network);
-        let mut engine = self.shared.engine();
-        let mut steps = match landed {
-            Landed::Reply(reply) => engine.answered(id, reply),
-            Landed::Found(found) => engine.looked_up(id, found),
-        };
-        if no_network && self.shared.offline_on_failure.load(Ordering::Relaxed) && engine.is_online() {
-            steps.extend(engine.set_online(0, false));
-        }
-        steps
+        self.shared.steps(|engine| {
+            let mut steps = match landed {
+                Landed::Reply(reply) => engine.answered(id, reply),
+                Landed::Found(found) => engine.looked_up(id, found),
+            };
+            if no_network && self.shared.offline_on_failure.load(Ordering::Relaxed) && engine.is_online() {
+                steps.extend(engine.set_online(0, false));
+            }
+            steps
+        })
     }
 
     // ---- storage
@@ -257,10 +270,10 @@ impl Driver {
             return;
         }
         let Some((storage, key)) = self.shared.storage.clone() else {
-            self.calls.clear();
+            self.shared.calls.clear();
             return;
         };
-        let Some(call) = self.calls.pop_front() else { return };
+        let Some(call) = self.shared.calls.pop() else { return };
         let shared = Arc::clone(&self.shared);
         self.watch.begin();
         self.running = Some(match call {
@@ -272,11 +285,8 @@ impl Driver {
             StoreCall::Commit(delta, then) => {
                 let overrules = then.overrules();
                 let mut group = vec![(delta, then)];
-                while matches!(self.calls.front(), Some(StoreCall::Commit(_, then)) if !then.overrules()) && !overrules
-                {
-                    if let Some(StoreCall::Commit(delta, then)) = self.calls.pop_front() {
-                        group.push((delta, then));
-                    }
+                while let Some(companion) = (!overrules).then(|| self.shared.calls.pop_companion()).flatten() {
+                    group.push(companion);
                 }
                 Box::pin(async move { Stored::Committed(commit_group(&shared, &*storage, &key, group).await) })
             }
@@ -291,12 +301,12 @@ impl Driver {
                 if let Ok(state) = &state {
                     self.shared.show_first(state);
                 }
-                let steps = self.shared.engine().loaded(then, state);
+                let steps = self.shared.steps(|engine| engine.loaded(then, state));
                 self.steps.extend(steps);
             }
             Stored::Committed(results) => {
                 for (then, result) in results {
-                    let steps = self.shared.engine().committed(then, result);
+                    let steps = self.shared.steps(|engine| engine.committed(then, result));
                     self.steps.extend(steps);
                 }
             }

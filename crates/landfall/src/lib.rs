@@ -45,6 +45,7 @@
 
 pub mod blocking;
 mod builder;
+mod calls;
 pub mod connectivity;
 mod data_source;
 mod driver;

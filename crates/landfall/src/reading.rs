@@ -41,9 +41,11 @@ impl<T> DataSource<T> {
     /// In a [function that the data source runs](Self#functions-of-the-programs-own) while it is locked.
     #[track_caller]
     pub fn cancel_read(&self) -> bool {
-        let steps = self.look("cancel_read").cancel_read();
-        let found = steps.is_some();
-        self.perform(steps.unwrap_or_default());
+        let (found, steps) = self.shared().make(self.look("cancel_read"), |engine| {
+            let steps = engine.cancel_read();
+            (steps.is_some(), steps.unwrap_or_default())
+        });
+        self.perform(steps);
         found
     }
 

@@ -3,6 +3,7 @@
 //! Performs the engine's steps outside every lock. Never awaits: what waits is handed to the driver.
 
 use crate::{
+    calls::Calls,
     events::Handlers,
     local::LocalTransport,
     lock::{Inside, Lock, Locked},
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     /// Somebody listens to events: they carry items.
     watched: AtomicBool,
     pub(crate) handlers: Handlers,
+    /// Work for the storage.
+    pub(crate) calls: Calls,
     promises: Mutex<HashMap<Ticket, oneshot::Sender<Result<Settled>>>>,
     tickets: AtomicU64,
     pub(crate) transport: Arc<dyn Transport>,
@@ -89,6 +92,7 @@ impl Shared {
             handlers: Handlers::new(Arc::clone(engine.inside())),
             engine,
             watched: AtomicBool::new(false),
+            calls: Calls::default(),
             promises: Mutex::new(HashMap::new()),
             tickets: AtomicU64::new(1),
             transport,
@@ -128,6 +132,22 @@ impl Shared {
     /// The engine, for the data source's own work, which no function of the program's runs around.
     pub(crate) fn engine(&self) -> Locked<'_, Engine> {
         self.look("going on")
+    }
+
+    /// Has the engine make steps. What it commits is queued before any other thread can make a later commit.
+    pub(crate) fn make<R>(
+        &self,
+        mut engine: Locked<'_, Engine>,
+        call: impl FnOnce(&mut Engine) -> (R, Steps),
+    ) -> (R, Steps) {
+        let (given, mut steps) = call(&mut engine);
+        self.calls.take_over(&mut steps);
+        (given, steps)
+    }
+
+    /// As [`make`](Self::make), for the data source's own work.
+    pub(crate) fn steps(&self, call: impl FnOnce(&mut Engine) -> Steps) -> Steps {
+        self.make(self.engine(), |engine| ((), call(engine))).1
     }
 
     /// The engine, if nobody is using it.
@@ -187,7 +207,7 @@ impl Shared {
     }
 
     pub(crate) fn resume(&self, then: Then, prevented: bool) -> Steps {
-        self.engine().resume(then, prevented)
+        self.steps(|engine| engine.resume(then, prevented))
     }
 
     /// Performs steps on this thread as far as they need no wait; the rest goes to the driver.
@@ -201,7 +221,6 @@ impl Shared {
                     more.extend(steps);
                     steps = more;
                 }
-                Done::Wait(step @ Step::Commit(..)) if step_is_detached(&step) => send(Steps::from([step])),
                 Done::Wait(step) => {
                     steps.push_front(step);
                     send(std::mem::take(&mut steps));
@@ -241,9 +260,4 @@ pub(crate) enum Done {
     Nothing,
     More(Steps),
     Wait(Step),
-}
-
-/// A commit that nothing waits for: what follows it need not wait either.
-fn step_is_detached(step: &Step) -> bool {
-    matches!(step, Step::Commit(_, then) if then.is_detached())
 }

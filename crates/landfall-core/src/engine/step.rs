@@ -59,11 +59,6 @@ impl Then {
     pub fn overrules(&self) -> bool {
         matches!(self.0, Cont::Replaced(_))
     }
-
-    /// Whether nothing but book-keeping follows: steps behind a commit need not wait for it.
-    pub fn is_detached(&self) -> bool {
-        matches!(self.0, Cont::Stored(_) | Cont::Nothing)
-    }
 }
 
 #[derive(Debug)]
