@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    ops::Range,
     process::Stdio,
     sync::{Arc, Mutex},
     time::Duration,
@@ -49,79 +50,99 @@ impl Expected {
 }
 
 /// Edits in a process that is killed at a random moment, again and again; after each kill the store holds what was
-/// acknowledged, and the command under way as a whole or not at all.
-#[test]
-fn a_process_killed_while_it_edits_loses_nothing() {
-    for storage in STORAGES {
-        let dir = tempfile::tempdir().unwrap();
-        let mut certain = Expected::default();
-        let mut acks = 0;
-        for round in 0..kills() {
-            // Removed rows linger as removals; a fresh place now and then keeps rounds short.
-            let mut child = torture("run", storage, dir.path())
-                .args(["--seed", &(round + 1).to_string(), "--ops", "100000"])
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut out = BufReader::new(child.stdout.take().unwrap());
-            let mut line = String::new();
-            out.read_line(&mut line).unwrap();
-            assert!(line.starts_with("ready "), "{line}");
-            let pid = Arc::new(Mutex::new(child));
-            let killer = Arc::clone(&pid);
-            let thread = std::thread::spawn(move || {
-                std::thread::sleep(Duration::from_micros(any(60_000)));
-                killer.lock().unwrap().kill().unwrap();
-            });
-            let mut rest = Vec::new();
-            out.read_to_end(&mut rest).unwrap();
-            thread.join().unwrap();
-            pid.lock().unwrap().wait().unwrap();
-            let rest = String::from_utf8_lossy(&rest);
-            let whole = rest.rfind('\n').map_or("", |end| &rest[..end]);
-            let mut under_way = None;
-            let mut loaded = false;
-            for line in whole.lines() {
-                if let Some(command) = line.strip_prefix("try ") {
-                    let command = Record::from_json(command).unwrap();
-                    loaded |= command.get("op").and_then(Value::as_str) == Some("load");
-                    under_way = Some(command);
-                } else if line.starts_with("ack ") && !loaded {
-                    certain.apply(&under_way.take().unwrap());
-                    acks += 1;
-                } else if line.starts_with("err ") && !loaded {
-                    // An edit that could not be made, such as of a row that an earlier refused command was to add.
-                    assert!(line.contains(" invalid "), "{line}");
-                    under_way = None;
-                }
-                if loaded {
-                    break;
-                }
+/// acknowledged, and the command under way as a whole or not at all. Gives how many edits were acknowledged.
+fn killed_while_it_edits(storage: &str, rounds: Range<u64>) -> u64 {
+    let dir = tempfile::tempdir().unwrap();
+    let mut certain = Expected::default();
+    let mut acks = 0;
+    for round in rounds {
+        let mut child = torture("run", storage, dir.path())
+            .args(["--seed", &(round + 1).to_string(), "--ops", "100000"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert!(line.starts_with("ready "), "{line}");
+        let pid = Arc::new(Mutex::new(child));
+        let killer = Arc::clone(&pid);
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_micros(any(60_000)));
+            killer.lock().unwrap().kill().unwrap();
+        });
+        let mut rest = Vec::new();
+        out.read_to_end(&mut rest).unwrap();
+        thread.join().unwrap();
+        pid.lock().unwrap().wait().unwrap();
+        let rest = String::from_utf8_lossy(&rest);
+        let whole = rest.rfind('\n').map_or("", |end| &rest[..end]);
+        let mut under_way = None;
+        let mut loaded = false;
+        for line in whole.lines() {
+            if let Some(command) = line.strip_prefix("try ") {
+                let command = Record::from_json(command).unwrap();
+                loaded |= command.get("op").and_then(Value::as_str) == Some("load");
+                under_way = Some(command);
+            } else if line.starts_with("ack ") && !loaded {
+                certain.apply(&under_way.take().unwrap());
+                acks += 1;
+            } else if line.starts_with("err ") && !loaded {
+                // An edit that could not be made, such as of a row that an earlier refused command was to add.
+                assert!(line.contains(" invalid "), "{line}");
+                under_way = None;
             }
-            let found = verify(storage, dir.path());
             if loaded {
-                // What a load leaves is not modelled here; only that the store is whole.
-                certain.0 = found
-                    .iter()
-                    .filter(|(_, (state, _))| state != "destroy")
-                    .map(|(key, (_, record))| (key.clone(), record.clone()))
-                    .collect();
-                continue;
-            }
-            let mut perhaps = certain.clone();
-            if let Some(command) = &under_way {
-                perhaps.apply(command);
-            }
-            assert!(
-                certain.is(&found) || perhaps.is(&found),
-                "{storage}, round {round}\nexpected {certain:?}\nor after {under_way:?}\nfound {found:?}"
-            );
-            if perhaps.is(&found) {
-                certain = perhaps;
+                break;
             }
         }
-        eprintln!("{storage}: {} kills while editing, {acks} acks, 0 lost", kills());
+        let found = verify(storage, dir.path());
+        if loaded {
+            // What a load leaves is not modelled here; only that the store is whole.
+            certain.0 = found
+                .iter()
+                .filter(|(_, (state, _))| state != "destroy")
+                .map(|(key, (_, record))| (key.clone(), record.clone()))
+                .collect();
+            continue;
+        }
+        let mut perhaps = certain.clone();
+        if let Some(command) = &under_way {
+            perhaps.apply(command);
+        }
+        assert!(
+            certain.is(&found) || perhaps.is(&found),
+            "{storage}, round {round}\nexpected {certain:?}\nor after {under_way:?}\nfound {found:?}"
+        );
+        if perhaps.is(&found) {
+            certain = perhaps;
+        }
     }
+    acks
+}
+
+fn editing(storage: &str) {
+    let mut acks = 0;
+    for rounds in in_fresh_places(kills()) {
+        let end = rounds.end;
+        acks += killed_while_it_edits(storage, rounds);
+        eprintln!("{storage}: {end} kills while editing, {acks} acks, 0 lost");
+    }
+}
+
+#[test]
+fn a_process_killed_while_it_edits_a_file_loses_nothing() {
+    editing("file");
+}
+
+#[test]
+fn a_process_killed_while_it_edits_with_sqlite_loses_nothing() {
+    editing("sqlite");
+}
+
+/// Rounds in portions, each in a place of its own: what was removed lingers, and makes every round longer.
+fn in_fresh_places(rounds: u64) -> impl Iterator<Item = Range<u64>> {
+    (0..rounds).step_by(250).map(move |first| first..rounds.min(first + 250))
 }
 
 /// A service that honours keys, over plain sockets; slow enough to be interrupted.
@@ -233,66 +254,78 @@ fn talk(stream: TcpStream, service: &Mutex<Service>) -> std::io::Result<()> {
 }
 
 /// Edits, then a sync that is killed, again and again; nothing is created twice, nothing is lost, and in the end both
-/// sides hold the same.
-#[test]
-fn a_process_killed_while_it_syncs_neither_repeats_nor_loses() {
-    for storage in STORAGES {
-        let dir = tempfile::tempdir().unwrap();
-        let service = Arc::new(Mutex::new(Service::default()));
-        let url = serve(Arc::clone(&service));
-        for round in 0..kills() / 2 {
-            let run = torture("run", storage, dir.path())
-                .args(["--seed", &(1000 + round).to_string(), "--ops", "12"])
-                .output()
-                .unwrap();
-            assert_eq!(run.status.code(), Some(0), "{}", done(&run));
-            let mut child =
-                torture("sync", storage, dir.path()).args(["--url", &url]).stdout(Stdio::null()).spawn().unwrap();
-            std::thread::sleep(Duration::from_micros(any(80_000)));
-            child.kill().unwrap();
-            child.wait().unwrap();
-            verify(storage, dir.path());
-            let problems = service.lock().unwrap().problems.clone();
-            // Loaded rows were never on this server, so an update of one is no surprise.
-            let problems: Vec<_> = problems.into_iter().filter(|problem| !problem.contains("\"base-")).collect();
-            assert!(problems.is_empty(), "{storage}, round {round}: {problems:?}");
-        }
-        let mut last = None;
-        for _ in 0..12 {
-            let out = torture("sync", storage, dir.path()).args(["--url", &url, "--retries", "5"]).output().unwrap();
-            let text = done(&out);
-            if out.status.code() == Some(0) {
-                last = Some(text);
-                break;
-            }
-            assert_eq!(out.status.code(), Some(4), "{text}");
-        }
-        let synced = dump(&last.expect("the faults are rare enough"));
-        assert!(synced.values().all(|(state, _)| state == "clean"), "{synced:?}");
-        // A load drops clean rows that it does not name; a read brings them back.
-        let read = torture("read", storage, dir.path()).args(["--url", &url, "--retries", "9"]).output().unwrap();
-        let ours = dump(&done(&read));
-        assert_eq!(read.status.code(), Some(0), "{}", done(&read));
-        for key in synced.keys().filter(|key| !key.starts_with("base-")) {
-            assert!(ours.contains_key(key), "{storage}: {key} was synced and the service does not have it");
-        }
-        let service = service.lock().unwrap();
-        let theirs: BTreeMap<String, Record> = service
-            .rows
-            .values()
-            .map(|row| (row.get("key").and_then(Value::as_str).unwrap().to_owned(), plain(row)))
-            .collect();
-        for (key, row) in &theirs {
-            assert_eq!(ours.get(key).map(|(_, record)| plain(record)).as_ref(), Some(row), "{storage}: {key}");
-        }
-        let made_here = ours.keys().filter(|key| !key.starts_with("base-")).count();
-        assert_eq!(theirs.keys().filter(|key| !key.starts_with("base-")).count(), made_here, "{storage}");
-        eprintln!(
-            "{storage}: {} kills while syncing, {} requests, 0 duplicates, 0 lost",
-            kills() / 2,
-            service.requests
-        );
+/// sides hold the same. Gives how many requests came.
+fn killed_while_it_syncs(storage: &str, rounds: Range<u64>) -> u64 {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Arc::new(Mutex::new(Service::default()));
+    let url = serve(Arc::clone(&service));
+    for round in rounds {
+        let run = torture("run", storage, dir.path())
+            .args(["--seed", &(1000 + round).to_string(), "--ops", "12"])
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(0), "{}", done(&run));
+        let mut child =
+            torture("sync", storage, dir.path()).args(["--url", &url]).stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(any(80_000)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        verify(storage, dir.path());
+        let problems = service.lock().unwrap().problems.clone();
+        // Loaded rows were never on this server, so an update of one is no surprise.
+        let problems: Vec<_> = problems.into_iter().filter(|problem| !problem.contains("\"base-")).collect();
+        assert!(problems.is_empty(), "{storage}, round {round}: {problems:?}");
     }
+    let mut last = None;
+    for _ in 0..12 {
+        let out = torture("sync", storage, dir.path()).args(["--url", &url, "--retries", "5"]).output().unwrap();
+        let text = done(&out);
+        if out.status.code() == Some(0) {
+            last = Some(text);
+            break;
+        }
+        assert_eq!(out.status.code(), Some(4), "{text}");
+    }
+    let synced = dump(&last.expect("the faults are rare enough"));
+    assert!(synced.values().all(|(state, _)| state == "clean"), "{synced:?}");
+    // A load drops clean rows that it does not name; a read brings them back.
+    let read = torture("read", storage, dir.path()).args(["--url", &url, "--retries", "9"]).output().unwrap();
+    let ours = dump(&done(&read));
+    assert_eq!(read.status.code(), Some(0), "{}", done(&read));
+    for key in synced.keys().filter(|key| !key.starts_with("base-")) {
+        assert!(ours.contains_key(key), "{storage}: {key} was synced and the service does not have it");
+    }
+    let service = service.lock().unwrap();
+    let theirs: BTreeMap<String, Record> = service
+        .rows
+        .values()
+        .map(|row| (row.get("key").and_then(Value::as_str).unwrap().to_owned(), plain(row)))
+        .collect();
+    for (key, row) in &theirs {
+        assert_eq!(ours.get(key).map(|(_, record)| plain(record)).as_ref(), Some(row), "{storage}: {key}");
+    }
+    let made_here = ours.keys().filter(|key| !key.starts_with("base-")).count();
+    assert_eq!(theirs.keys().filter(|key| !key.starts_with("base-")).count(), made_here, "{storage}");
+    service.requests
+}
+
+fn syncing(storage: &str) {
+    let mut requests = 0;
+    for rounds in in_fresh_places(kills() / 2) {
+        let end = rounds.end;
+        requests += killed_while_it_syncs(storage, rounds);
+        eprintln!("{storage}: {end} kills while syncing, {requests} requests, 0 duplicates, 0 lost");
+    }
+}
+
+#[test]
+fn a_process_killed_while_it_syncs_a_file_neither_repeats_nor_loses() {
+    syncing("file");
+}
+
+#[test]
+fn a_process_killed_while_it_syncs_with_sqlite_neither_repeats_nor_loses() {
+    syncing("sqlite");
 }
 
 /// Two processes on one store: the second is refused, or both keep what they acknowledged.
