@@ -1,5 +1,6 @@
 //! SQLite's errors as landfall's. The one place that knows both.
 
+use crate::{SqliteConfig, open};
 use landfall_storage::{Error, ErrorKind, RowId, fs as private};
 use rusqlite::{ErrorCode, ffi};
 use std::{
@@ -63,10 +64,12 @@ pub(crate) fn io(source: io::Error, what: &'static str) -> Error {
 }
 
 /// Finds out why reading or writing the database at this path failed: SQLite does not tell a quota, a full medium or a
-/// read-only one from others everywhere. Writes a file beside it, and removes it again.
-pub(crate) fn explained(error: Error, path: &Path) -> Error {
+/// read-only one from others everywhere, and takes a file that could not be opened for a moment to be read-only. Writes a file
+/// beside it, and removes it again.
+pub(crate) fn explained(error: Error, path: &Path, config: &SqliteConfig) -> Error {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    if error.kind() != &ErrorKind::Storage {
+    let says_read_only = error.kind() == &ErrorKind::ReadOnly && !config.read_only;
+    if error.kind() != &ErrorKind::Storage && !says_read_only {
         return error;
     }
     // The name is one that is swept, should removing it fail.
@@ -78,9 +81,13 @@ pub(crate) fn explained(error: Error, path: &Path) -> Error {
     });
     drop(std::fs::remove_file(&name));
     match probe {
+        Ok(()) if says_read_only && open::can_write(path) => {
+            let words = "the database could not be opened for writing, but can be now; open the storage again";
+            Error::new(ErrorKind::Storage, words).caused_by(error)
+        }
         Ok(()) => error,
         Err(source) => match io(source, "the medium of the database cannot be written") {
-            found if found.kind() == &ErrorKind::Storage => error,
+            found if found.kind() == &ErrorKind::Storage || found.kind() == error.kind() => error,
             found => Error::new(found.kind().clone(), "the medium of the database cannot be written").caused_by(error),
         },
     }

@@ -177,6 +177,20 @@ fn alone(path: &Path) -> Result<Option<Connection>> {
     }
 }
 
+/// Whether a further connection can write. Not found out by opening the files ourselves: closing them would end the locks that
+/// SQLite has on them for this process.
+pub(crate) fn can_write(path: &Path) -> bool {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let begun = (|| {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(Duration::ZERO)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+    })();
+    // While another one writes, it can be written.
+    begun.map_or_else(|failed| error::map(failed).kind() == &ErrorKind::Locked, |()| true)
+}
+
 /// Makes the file under another name and gives it its own if nobody else did meanwhile. The outer error is one of the
 /// file system.
 fn create(path: &Path) -> io::Result<Result<()>> {

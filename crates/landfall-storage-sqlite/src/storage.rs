@@ -5,14 +5,24 @@ use async_trait::async_trait;
 use landfall_storage::{
     Capability, Delta, Error, ErrorKind, Result, Revision, Storage, StoredState, check_key, worker::Worker,
 };
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// One SQLite file. Clones share the connection and its thread; further handles on the same file, in this process or
 /// another, have their own and see each other's commits.
 #[derive(Clone)]
 pub struct SqliteStorage {
     worker: Arc<Worker<Database>>,
-    path: Option<Arc<Path>>,
+    file: Option<Arc<File>>,
+}
+
+/// What was opened, and how.
+struct File {
+    path: PathBuf,
+    config: SqliteConfig,
 }
 
 impl SqliteStorage {
@@ -31,13 +41,15 @@ impl SqliteStorage {
     /// As [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, config: &SqliteConfig) -> Result<Self> {
         let path = path.as_ref();
-        let context =
-            |error: Error| error::explained(error, path).during("open").with("path", path.display().to_string());
+        let context = |error: Error| {
+            error::explained(error, path, config).during("open").with("path", path.display().to_string())
+        };
         let (connection, registered) = open::file(path, config).map_err(context)?;
         let mut database = Database::new(connection, Some(registered));
         database.check().map_err(context)?;
         let worker = Worker::start("landfall-sqlite", database).map_err(context)?;
-        Ok(Self { worker: Arc::new(worker), path: Some(Arc::from(path)) })
+        let file = File { path: path.to_owned(), config: config.clone() };
+        Ok(Self { worker: Arc::new(worker), file: Some(Arc::new(file)) })
     }
 
     /// A database in memory: the same code without a file, gone with the last clone.
@@ -47,7 +59,7 @@ impl SqliteStorage {
     pub fn open_in_memory() -> Result<Self> {
         let database = Database::new(open::memory().map_err(|error| error.during("open"))?, None);
         let worker = Worker::start("landfall-sqlite", database).map_err(|error| error.during("open"))?;
-        Ok(Self { worker: Arc::new(worker), path: None })
+        Ok(Self { worker: Arc::new(worker), file: None })
     }
 
     /// Opens the application's file in the platform's data directory: `landfall.sqlite` in a directory of the
@@ -68,7 +80,7 @@ impl SqliteStorage {
     /// `Config` when the name is no file name or the platform names no such directory.
     #[cfg(feature = "default-path")]
     #[cfg_attr(docsrs, doc(cfg(feature = "default-path")))]
-    pub fn default_path(app_name: &str) -> Result<std::path::PathBuf> {
+    pub fn default_path(app_name: &str) -> Result<PathBuf> {
         use etcetera::BaseStrategy;
         let wrong = |message| Error::new(ErrorKind::Config, message).during("open").with("application", app_name);
         if app_name.contains(['/', '\\', ':', '\0']) || matches!(app_name, "" | "." | "..") {
@@ -81,7 +93,7 @@ impl SqliteStorage {
 
     /// The path that was opened; none for a database in memory.
     pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        self.file.as_ref().map(|file| file.path.as_path())
     }
 
     async fn run<T: Send + 'static>(
@@ -98,9 +110,9 @@ impl SqliteStorage {
             check_key(key).map_err(|error| error.during(operation))?;
         }
         let text = key.unwrap_or_default().to_owned();
-        let path = self.path.clone();
-        let explained = move |error| match &path {
-            Some(path) => error::explained(error, path),
+        let file = self.file.clone();
+        let explained = move |error| match &file {
+            Some(file) => error::explained(error, &file.path, &file.config),
             None => error,
         };
         self.worker.run(move |database| work(database, &text).map_err(explained)).await.map_err(context)
@@ -163,14 +175,14 @@ impl Storage for SqliteStorage {
 
     /// Durable, atomic and shared for a file; only atomic in memory.
     fn capability(&self) -> Capability {
-        let file = self.path.is_some();
+        let file = self.file.is_some();
         Capability::none().durable(file).atomic(true).shared(file)
     }
 }
 
 impl fmt::Debug for SqliteStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteStorage").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("SqliteStorage").field("path", &self.path()).finish_non_exhaustive()
     }
 }
 
