@@ -188,7 +188,7 @@ impl<'a> Rows<'a> {
             }
             match newer.next_if(|newer| newer.id == id) {
                 Some(same) => take_newer(same),
-                None => take_newer(Newer::read(row)?),
+                None => take_newer(Newer::read(id, row)?),
             }
         }
         newer.for_each(take_newer);
@@ -201,7 +201,7 @@ impl<'a> Rows<'a> {
         let mut rows = statement.query([self.state])?;
         let mut recent = Vec::new();
         while let Some(row) = rows.next()? {
-            recent.push(Newer::read(row)?);
+            recent.push(Newer::read(unsigned(row, 0)?, row)?);
         }
         Ok(recent)
     }
@@ -222,8 +222,8 @@ impl From<Entry> for Newer {
 
 impl Newer {
     /// The columns are `id, ord, marker, record, change, crc`.
-    fn read(row: &Row<'_>) -> Result<Self, Failure> {
-        let (id, crc) = (unsigned(row, 0)?, row.get(5)?);
+    fn read(id: RowId, row: &Row<'_>) -> Result<Self, Failure> {
+        let crc = row.get(5)?;
         let Some(record) = row.get(3)? else { return Ok(Self { id, row: None, crc }) };
         let marker = row.get_ref(2)?.as_str_or_null().map_err(|_wrong_type| error::damaged("a marker is no text"))?;
         let row =

@@ -177,10 +177,17 @@ fn replace(sql: &Connection, name: &str, create: &str, columns: &str) -> rusqlit
 /// with their length in front.
 pub(crate) fn row_crc(row: &StoredRow) -> u32 {
     let mut crc = crc32fast::Hasher::new();
-    crc.update(&row.id.to_le_bytes());
-    crc.update(&row.order.to_le_bytes());
-    text(&mut crc, row.state.map(ChangeKind::as_str));
-    text(&mut crc, Some(&row.record));
+    let (id, order, record) = (row.id.to_le_bytes(), row.order.to_le_bytes(), length(&row.record));
+    // In as few pieces as can be: there are many rows to be read.
+    match row.state.map(ChangeKind::as_str) {
+        None => crc.update([id, order, NO_TEXT, record].as_flattened()),
+        Some(marker) => {
+            crc.update([id, order, length(marker)].as_flattened());
+            crc.update(marker.as_bytes());
+            crc.update(&record);
+        }
+    }
+    crc.update(row.record.as_bytes());
     text(&mut crc, row.change.as_deref());
     crc.finalize()
 }
@@ -209,12 +216,18 @@ pub(crate) fn marker(text: Option<&str>) -> Result<Option<ChangeKind>> {
     ChangeKind::from_marker(text).map(Some).ok_or_else(|| error::damaged("a marker is unknown"))
 }
 
+const NO_TEXT: [u8; 8] = u64::MAX.to_le_bytes();
+
+fn length(text: &str) -> [u8; 8] {
+    (text.len() as u64).to_le_bytes()
+}
+
 fn text(crc: &mut crc32fast::Hasher, text: Option<&str>) {
     match text {
         Some(text) => {
-            crc.update(&(text.len() as u64).to_le_bytes());
+            crc.update(&length(text));
             crc.update(text.as_bytes());
         }
-        None => crc.update(&u64::MAX.to_le_bytes()),
+        None => crc.update(&NO_TEXT),
     }
 }
