@@ -185,10 +185,12 @@ pub(crate) fn can_write(path: &Path) -> bool {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(Duration::ZERO)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+        // Where the file itself may not be written, even this begins.
+        connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
+        connection.is_readonly("main")
     })();
     // While another one writes, it can be written.
-    begun.map_or_else(|failed| error::map(failed).kind() == &ErrorKind::Locked, |()| true)
+    begun.map_or_else(|failed| error::map(failed).kind() == &ErrorKind::Locked, |read_only| !read_only)
 }
 
 /// Makes the file under another name and gives it its own if nobody else did meanwhile. The outer error is one of the
