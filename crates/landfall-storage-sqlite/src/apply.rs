@@ -27,9 +27,8 @@ pub(crate) fn apply(sql: &Connection, head: &mut Head, tail: &mut Tail, delta: &
             .query_row([head.id], |row| row.get(0))?;
         head.forget_meta(length.map_or(0, i64::cast_unsigned))?;
     }
-    if let Some(entries) = tail.room_for(delta)?
-        && !delta.clear
-    {
+    let entries = if delta.clear { None } else { tail.room_for(delta)? };
+    if let Some(entries) = entries {
         keep(&rows, head, tail, entries)?;
     } else {
         recent += spill(&rows, std::mem::take(tail))?;

@@ -90,10 +90,11 @@ impl<'a> Rows<'a> {
 
     /// Gives by how many the recent rows are more than before; so do the others.
     pub(crate) fn delete(&self, id: RowId, found: &Found) -> Sql<i64> {
-        if self.find_before(id)?.is_none() {
-            return self.delete_recent(found);
-        }
-        self.put_recent(found, &Columns::deleted(id))
+        let is_before = match found.recent {
+            Some(_) => self.find_before(id)?.is_some(),
+            None => found.weight.is_some(),
+        };
+        if is_before { self.put_recent(found, &Columns::deleted(id)) } else { self.delete_recent(found) }
     }
 
     pub(crate) fn put(&self, row: &StoredRow, crc: u32, found: &Found) -> Sql<i64> {

@@ -73,7 +73,7 @@ impl Entry {
         if schema::row_crc(&row) != columns.crc {
             return Err(error::damaged_row(id));
         }
-        Self::put(row)
+        Self::new(id, Some(row), columns.crc)
     }
 
     /// What it counts for; none for one that was deleted.
