@@ -177,9 +177,13 @@ fn alone(path: &Path) -> Result<Option<Connection>> {
     }
 }
 
-/// Whether a further connection can write. Not found out by opening the files ourselves: closing them would end the locks that
-/// SQLite has on them for this process.
+/// Whether a further connection can write, where new files can be made beside it. Not found out by opening the files ourselves:
+/// closing them would end the locks that SQLite has on them for this process.
 pub(crate) fn can_write(path: &Path) -> bool {
+    // A database whose creation failed is not there, and can be made.
+    if matches!(fs::exists(path), Ok(false)) {
+        return true;
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let begun = (|| {
         let connection = Connection::open_with_flags(path, flags)?;
