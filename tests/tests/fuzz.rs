@@ -9,7 +9,11 @@ use landfall_tests::fuzz::{TARGETS, run};
 use std::path::PathBuf;
 
 /// What the fuzzer found, and what it was.
-const FOUND: &[(&str, &[u8], &str)] = &[];
+const FOUND: &[(&str, &[u8], &str)] = &[(
+    "item_text",
+    b"[\x01{\x22d\x22:5} \x00\x06\x07\x08\x01k\x22\x9c\xdd\xc5\xca\x82\xa4\x00\x06\x00\x00\x00+\x00+\x00\x00B\x03[2_\x04\x00\x00B\x03[2_\x04\x08\xc6\xf2\x09\x08",
+    "two changes that were stored with one key were refused in company, and sent together again without end",
+)];
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);

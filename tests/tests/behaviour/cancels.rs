@@ -1,9 +1,10 @@
 //! Taking back, each layer on its own (reference 4.4; DESIGN section 8).
 
-use crate::help::{Log, data, ids, kept, model, online, record, sent, serving, stored, three};
+use crate::help::{Log, calm, data, held, ids, kept, model, online, record, rows, sent, serving, stored, three};
+use async_trait::async_trait;
 use landfall::{
-    DataSource, Filter, QueryOptions, Schema,
-    storage::MemoryStorage,
+    DataSource, Error, Filter, QueryOptions, Schema,
+    storage::{Capability, Delta, MemoryStorage, Storage, StoredState},
     transport::{Fault, MockServer, Operation, Wrap},
 };
 
@@ -57,6 +58,96 @@ async fn g1_c17_what_was_accepted_offline_is_what_cancelling_goes_back_to() {
         sent(&server),
         [r#"create {"name":"n","id":""}"#, r#"update {"id":1,"name":"A"}"#, r#"destroy {"id":2,"name":"b"}"#]
     );
+}
+
+/// What the service took for refused is a create again, also in what cancelling goes back to.
+#[tokio::test]
+async fn a_refused_create_is_still_one_when_a_later_edit_of_it_is_taken_back() {
+    let faults = [Fault::on(Operation::Create).timed_out().apply(false), Fault::on(Operation::Create).nth(2).fail(400)];
+    let [doubted, refused] = faults;
+    let server = serving("[]").fault(doubted).fault(refused).build();
+    let source = kept(&server, MemoryStorage::new());
+    source.read().await.unwrap();
+    let new = source.add(record(r#"{"name":"n"}"#)).unwrap();
+    source.sync().await.unwrap();
+    source.online(false).await.unwrap();
+    source.set(new, "name", "N").unwrap();
+    source.sync().await.unwrap();
+    source.online(true).await.unwrap();
+    source.set(new, "name", "draft").unwrap();
+    source.cancel_changes_of(new).unwrap();
+    sent(&server);
+    assert!(source.sync().await.unwrap().is_success());
+    assert_eq!(sent(&server), [r#"create {"name":"N","id":""}"#]);
+    assert_eq!(rows(&server), [r#"{"name":"N","id":1}"#]);
+}
+
+/// What is on its way cannot be taken back; once it is refused, cancelling goes back to what was accepted offline.
+#[tokio::test]
+async fn g5_cancelling_while_a_change_is_on_its_way_keeps_it_and_what_is_below_it() {
+    let server = three().fault(Fault::on(Operation::Update).fail(400)).build();
+    let source = offline(&server).await;
+    let row = source.at(0).unwrap();
+    source.set(&row, "name", "A").unwrap();
+    source.sync().await.unwrap();
+    source.set(&row, "name", "AA").unwrap();
+    server.set_holding(true);
+    let sync = source.online(true);
+    held(&server, 1).await;
+    source.cancel_changes().unwrap();
+    assert_eq!(data(&source)[0], r#"{"id":1,"name":"AA"}"#);
+    server.set_holding(false);
+    assert!(!sync.await.unwrap().is_success());
+    assert_eq!(data(&source)[0], r#"{"id":1,"name":"AA"}"#);
+    source.cancel_changes().unwrap();
+    assert_eq!(data(&source)[0], r#"{"id":1,"name":"A"}"#);
+    sent(&server);
+    assert!(source.sync().await.unwrap().is_success());
+    assert_eq!(sent(&server), [r#"update {"id":1,"name":"A"}"#]);
+}
+
+/// Commits take their time.
+#[derive(Debug)]
+struct Slow(MemoryStorage);
+
+#[async_trait]
+impl Storage for Slow {
+    async fn load(&self, key: &str) -> Result<StoredState, Error> {
+        self.0.load(key).await
+    }
+    async fn commit(&self, key: &str, expected: u64, delta: Delta) -> Result<u64, Error> {
+        calm().await;
+        self.0.commit(key, expected, delta).await
+    }
+    async fn remove(&self, key: &str) -> Result<(), Error> {
+        self.0.remove(key).await
+    }
+    async fn keys(&self) -> Result<Vec<String>, Error> {
+        self.0.keys().await
+    }
+    async fn usage(&self, key: Option<&str>) -> Result<u64, Error> {
+        self.0.usage(key).await
+    }
+    fn capability(&self) -> Capability {
+        self.0.capability()
+    }
+}
+
+/// A sync that has nothing else to do tells success when it is stored that something was taken back.
+#[tokio::test]
+async fn g1_what_was_taken_back_before_a_sync_is_stored_when_that_has_ended() {
+    let storage = MemoryStorage::new();
+    let server = three().build();
+    let source = kept(&server, Slow(storage.clone()));
+    source.read().await.unwrap();
+    source.set(source.at(0).unwrap(), "name", "A").unwrap();
+    server.set_down(true);
+    assert!(!source.sync().await.unwrap().is_success());
+    let pending = async || storage.load("rows").await.unwrap().rows.iter().filter(|row| row.state.is_some()).count();
+    assert_eq!(pending().await, 1);
+    source.cancel_changes().unwrap();
+    assert!(source.sync().await.unwrap().is_success());
+    assert_eq!(pending().await, 0);
 }
 
 /// R5.38.

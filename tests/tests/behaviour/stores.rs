@@ -99,6 +99,55 @@ async fn g10_a_draft_does_not_take_the_others_pending_change_away() {
     assert_eq!((row.get("left"), row.get("right")), (Some(&Value::from(true)), Some(&Value::from(true))));
 }
 
+/// Cancelling takes back what this program accepted, not what the other one accepted below it.
+#[tokio::test]
+async fn g10_cancelling_an_edit_over_the_others_leaves_the_others() {
+    let server = three().fault(Fault::on(Operation::Update).fail(400)).build();
+    let storage = MemoryStorage::new();
+    let (one, two) = (kept(&server, storage.clone()), kept(&server, storage.clone()));
+    edit_left_and_right(&one, &two).await;
+    one.sync().await.unwrap();
+    assert!(!two.online(true).await.unwrap().is_success());
+    two.cancel_changes().unwrap();
+    assert_eq!(two.data()[0].get("left"), Some(&Value::from(true)));
+    assert_eq!(two.data()[0].get("right"), None);
+    assert!(two.sync().await.unwrap().is_success());
+    assert_eq!(server.row(1).unwrap().get("left"), Some(&Value::from(true)));
+}
+
+/// What one program took back, all at once or in the inbox, is not brought back by a commit of the other one that it meets.
+#[tokio::test]
+async fn g10_what_was_taken_back_stays_so_when_the_others_commit_is_met() {
+    for in_inbox in [false, true] {
+        let server = three().build();
+        let storage = MemoryStorage::new();
+        let (one, two) = (kept(&server, storage.clone()), kept(&server, storage.clone()));
+        one.read().await.unwrap();
+        one.add(record(r#"{"name":"new"}"#)).unwrap();
+        one.set(one.at(0).unwrap(), "name", "A").unwrap();
+        server.set_down(true);
+        assert!(!one.sync().await.unwrap().is_success());
+        two.online(false).await.unwrap();
+        two.read().await.unwrap();
+        two.push_update([record(r#"{"id":3,"name":"pushed"}"#)]).unwrap();
+        two.idle().await.unwrap();
+        if in_inbox {
+            for pending in one.pending() {
+                one.discard(pending.uid).await.unwrap();
+            }
+        } else {
+            one.cancel_changes().unwrap();
+        }
+        server.set_down(false);
+        sent(&server);
+        assert!(one.sync().await.unwrap().is_success());
+        assert!(sent(&server).is_empty());
+        let whole = [r#"{"id":1,"name":"a"}"#, r#"{"id":2,"name":"b"}"#, r#"{"id":3,"name":"pushed"}"#];
+        assert_eq!(data(&one), whole, "in the inbox: {in_inbox}");
+        assert_eq!(stored(&one).await, format!("[{}]", whole.join(",")));
+    }
+}
+
 #[tokio::test]
 async fn a_first_look_shows_the_page_and_what_waits_before_the_rest() {
     let server = three().build();

@@ -38,6 +38,7 @@ impl Engine {
     pub(super) fn accept(&mut self, tickets: Vec<Ticket>, online: bool, mode: Mode) -> (Plan, Delta) {
         let batches = if online { self.wanted_batches(mode) } else { HashSet::new() };
         let mut plan = Plan { mode, batches, tickets, meetings: self.meetings, ..Plan::default() };
+        self.taken_back.clear();
         let mut delta = Delta::default();
         let shared = (self.options.batch && online).then(|| self.random_number());
         // One mark at a time; without a storage there is nothing to be marked.
@@ -196,12 +197,20 @@ impl Engine {
         if let (true, Some(base)) = (changed.is_empty(), &change.base) {
             changed = difference(base, record);
         }
+        let offline = match old {
+            _ if !online => Some(Box::new((kind, record.clone()))),
+            // What is on its way holds what was accepted offline before it, and cannot be taken back.
+            Some(old) if old.offline.is_some() && change.sent.as_ref().is_some_and(|sent| sent.is_of(&old)) => {
+                Some(Box::new((old.kind, old.record)))
+            }
+            old => old.and_then(|old| old.offline),
+        };
         change.accepted = Some(Accepted {
             kind,
             record: record.clone(),
             key: known.unwrap_or_else(|| self.new_key()),
             changed,
-            offline: if online { old.and_then(|old| old.offline) } else { Some(Box::new((kind, record.clone()))) },
+            offline,
             standing: Standing::Queued,
             attempts: 0,
             failure: None,
@@ -247,7 +256,8 @@ impl Engine {
         let Some(accepted) = &change.accepted else { return false };
         // A request of several that holds one: another body than the change by itself, and so another key.
         let own = (alone && batch.is_some()).then(|| combined(&[&accepted.key]));
-        let batch = own.as_deref().map(number_of).or(batch);
+        // Its own also where a stored state gives several changes one key.
+        let batch = own.as_deref().map(|key| number_of(key) ^ uid.0).or(batch);
         change.sent = Some(Sent {
             kind: accepted.kind,
             record: accepted.record.clone(),
@@ -277,7 +287,8 @@ impl Engine {
     pub(super) fn undo(&mut self, plan: Plan) -> Vec<Ticket> {
         self.dropping.clear();
         self.meta_dirty = true;
-        self.snapshot_needed |= plan.snapshot;
+        // A commit that was made meanwhile may speak of what is undone here.
+        self.snapshot_needed |= plan.snapshot || !self.handed.is_empty();
         if plan.meetings != self.meetings {
             for uid in plan.undo.iter().map(|(uid, _)| *uid).chain(plan.frozen) {
                 if let Some(sent) = self.change_mut(uid).and_then(|change| change.sent.as_mut()) {
@@ -286,8 +297,11 @@ impl Engine {
             }
             return plan.tickets;
         }
+        let taken_back = std::mem::take(&mut self.taken_back);
         for (uid, before) in plan.undo {
             match self.change_mut(uid) {
+                Some(change) if taken_back.contains(&uid) => change.sent = before.sent,
+                _ if taken_back.contains(&uid) => {}
                 Some(change) => {
                     change.accepted = before.accepted;
                     change.sent = before.sent;

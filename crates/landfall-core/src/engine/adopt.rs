@@ -263,7 +263,13 @@ impl Engine {
         }
         let rows = restored.rows.iter().map(|(row, change)| (row, change.as_deref()));
         let gone = restored.removed.iter().map(|gone| (&gone.row, Some(&gone.change)));
-        let theirs: Vec<_> = rows.chain(gone).map(|(row, change)| (row.uid, id(&row.record, change))).collect();
+        let by_name = self.ids_by_name(restored);
+        let created = |change: Option<&Change>| {
+            let sent = change.filter(|change| change.is_created_unheard())?.sent.as_ref()?;
+            by_name.get(&name_in(&sent.record, self.options.natural_key.as_ref()?)?).cloned()
+        };
+        let ids = |(row, change): (&Row, _)| (row.uid, id(&row.record, change).or_else(|| created(change)));
+        let theirs: Vec<_> = rows.chain(gone).map(ids).collect();
         let names = self.names.recognise(&theirs, &known, &mut self.identities);
         if names.is_empty() {
             return;
@@ -278,6 +284,17 @@ impl Engine {
         if let Some(groups) = &mut restored.groups {
             groups::rename_all(groups, &names);
         }
+    }
+
+    /// The service's ids of the records here by their natural keys, where another program has sent one of which it does not know
+    /// an answer: a read may have brought it here. Nothing where there is no such record.
+    fn ids_by_name(&self, restored: &Restored) -> HashMap<Text, Text> {
+        let Some(field) = &self.options.natural_key else { return HashMap::new() };
+        if !restored.rows.iter().any(|(_, change)| change.as_ref().is_some_and(|change| change.is_created_unheard())) {
+            return HashMap::new();
+        }
+        let named = |record: &Record| Some((name_in(record, field)?, self.given_id(record)?.to_text()));
+        self.table.rows().filter_map(|row| named(row.record)).collect()
     }
 
     /// Forgets by which ids items that are not here any more were stored.
@@ -368,6 +385,11 @@ impl Engine {
             }
             kind => kind,
         };
+        if accepted.offline.is_none() {
+            // Cancelling takes back what was accepted here, not what the other one accepted.
+            let theirs = their_change.as_ref().and_then(|their| their.accepted.as_ref());
+            accepted.offline = theirs.map(|theirs| Box::new((theirs.kind, theirs.record.clone())));
+        }
         change.base = match &their_change {
             None => Some(stored),
             Some(their) => their.base.clone(),
@@ -533,6 +555,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// What a record is called in this field.
+fn name_in(record: &Record, field: &str) -> Option<Text> {
+    Some(record.cell(field).to_value().filter(|name| !name.is_null())?.to_text())
 }
 
 /// A record without the members of which something was changed: as if that was new in them.

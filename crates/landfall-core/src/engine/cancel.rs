@@ -2,13 +2,14 @@
 
 use super::{
     Engine, Step, Steps,
-    change::{Accepted, Change, Removed},
+    change::{Accepted, Change, Removed, carry_over},
     event::{Action, Event, EventKind},
     groups::{self, GroupNode},
+    heard::{Layer, Said},
     identity::Identities,
     table::{Row, RowRef, Uid},
 };
-use crate::{ChangeKind, Delta, Record, Result};
+use crate::{ChangeKind, Delta, Record, Result, Text};
 
 /// What a row goes back to.
 enum Back {
@@ -162,7 +163,7 @@ impl Engine {
                 self.ids = None;
                 Steps::new()
             }
-            Back::Gone | Back::Never => {
+            back @ (Back::Gone | Back::Never) => {
                 let Some((mut at, row)) = self.table.remove(uid) else { return Ok(Steps::new()) };
                 if let Some(groups) = &mut self.groups {
                     at = groups::place(groups, uid).unwrap_or(at);
@@ -172,6 +173,9 @@ impl Engine {
                 }
                 self.ids = None;
                 let items = self.watch.then(|| vec![super::event::Item { uid, record: row.record.clone() }]);
+                if matches!(back, Back::Gone) {
+                    self.removed.push(Removed { row, change });
+                }
                 self.edited(Action::Remove, None, Some(at), items, 1)
             }
         };
@@ -180,29 +184,117 @@ impl Engine {
         Ok(out)
     }
 
+    /// Takes a change back that was taken back before, in a state that another program stored without knowing. What was edited on
+    /// top of it stays.
+    pub(super) fn take_back_again(&mut self, uid: Uid, key: &Text, layer: Layer) {
+        let Some(change) = self.change_mut(uid) else { return };
+        let is_it = match (layer, &change.sent, &change.accepted) {
+            (Layer::Sent, Some(sent), _) => sent.key == *key && !sent.in_flight,
+            (Layer::Sent, None, _) | (_, _, None) => false,
+            // What the other program has sent since is on its way.
+            (_, sent, Some(own)) => own.key == *key && !own.unstored && !sent.as_ref().is_some_and(|it| it.is_of(own)),
+        };
+        if !is_it {
+            return;
+        }
+        let below = change.below().cloned();
+        match layer {
+            Layer::Online => {}
+            Layer::Accepted => change.accepted.iter_mut().for_each(|accepted| accepted.offline = None),
+            Layer::Sent => change.sent = None,
+        }
+        // All of it is stored by the commit that it is said for.
+        let mut delta = Delta::default();
+        let order = self.order_of(uid);
+        if let Some(mut change) = self.overlay.remove(&uid) {
+            let draft = change.clone();
+            let back = self.back(uid, order, &mut change, &mut delta);
+            let Some(row) = self.table.get(uid).map(RowRef::to_row) else { return };
+            let record = match (back, below) {
+                (Back::To(record), Some(below)) if draft.draft => carry_over(&below, &row.record, &record),
+                (Back::To(record), _) => record,
+                _ if draft.draft => row.record,
+                (Back::Gone, _) => {
+                    self.forget(uid);
+                    self.total = self.total.map(|total| total.saturating_sub(1));
+                    self.removed.push(Removed { row, change });
+                    return;
+                }
+                (Back::Never, _) => {
+                    self.forget(uid);
+                    self.total = self.total.map(|total| total.saturating_sub(1));
+                    return;
+                }
+            };
+            if draft.draft {
+                (change.draft, change.fields, change.changed) = (true, draft.fields, draft.changed);
+            }
+            if let Some(slot) = self.table.record_mut(uid) {
+                *slot = record;
+            }
+            self.keep(uid, change, true);
+            return;
+        }
+        let Some(Removed { row, mut change }) = self.removed.remove(uid) else {
+            if layer != Layer::Online {
+                self.parked.remove(uid);
+            }
+            return;
+        };
+        let draft = change.draft;
+        match self.back(uid, order, &mut change, &mut delta) {
+            Back::To(record) if !draft => {
+                self.table.put_back(vec![Row { record, ..row }]);
+                self.total = self.total.map(|total| total + 1);
+                self.keep(uid, change, true);
+            }
+            Back::Never if !draft => {}
+            _ => {
+                change.draft = draft;
+                self.removed.push(Removed { row, change });
+            }
+        }
+    }
+
     /// Peels the layers that cancelling takes off.
-    fn back(&self, uid: Uid, order: u64, change: &mut Change, delta: &mut Delta) -> Back {
+    fn back(&mut self, uid: Uid, order: u64, change: &mut Change, delta: &mut Delta) -> Back {
         change.draft = false;
         change.fields.clear();
         change.changed.clear();
         if let Some(accepted) = change.accepted.take() {
+            if change.sent.as_ref().is_some_and(|sent| sent.is_of(&accepted)) {
+                // On its way as it is: the answer will say what becomes of it.
+                let gone = accepted.kind == ChangeKind::Destroy;
+                let record = accepted.record.clone();
+                change.accepted = Some(accepted);
+                return if gone { Back::Gone } else { Back::To(record) };
+            }
+            let stored_key = accepted.key.clone();
             if let Some(offline) = accepted.offline {
-                let (kind, record) = (*offline).clone();
+                let (kind, record) = (change.kind_now(offline.0, &offline.1), offline.1.clone());
                 let as_it_was = accepted.kind == kind && accepted.record.same(&record);
                 if let Some(base) = &change.base {
                     change.changed = super::change::difference(base, &record);
                 }
                 change.accepted = Some(Accepted { kind, record: record.clone(), offline: Some(offline), ..accepted });
                 if !as_it_was {
+                    self.note_taken_back(uid, &stored_key);
                     // The accepted values have a key of their own again.
+                    let changed = change.changed.clone();
                     if let Some(accepted) = &mut change.accepted {
                         accepted.key = self.new_key();
+                        // They were stored before what is taken back was.
+                        (accepted.unstored, accepted.before) = (false, None);
+                        if change.base.is_some() {
+                            accepted.changed = changed;
+                        }
                     }
                     delta.put.extend(self.encode_layers(uid, order, change));
                 }
                 return if kind == ChangeKind::Destroy { Back::Gone } else { Back::To(record) };
             }
             if self.options.offline_storage {
+                self.note_taken_back(uid, &stored_key);
                 match (&change.sent, &change.base) {
                     (None, None) => delta.delete.push(uid.0),
                     // Also behind a request whose outcome is open: a restart must not bring back what was withdrawn.
@@ -215,6 +307,14 @@ impl Engine {
             (Some(sent), _) => Back::To(sent.record.clone()),
             (None, Some(base)) => Back::To(base.clone()),
             (None, None) => Back::Never,
+        }
+    }
+
+    /// What was taken back may be stored still, and an acceptance of it be under way.
+    fn note_taken_back(&mut self, uid: Uid, key: &Text) {
+        self.unstored.note(uid, key, Said::Withdrawn(Layer::Online));
+        if self.gate {
+            self.taken_back.insert(uid);
         }
     }
 

@@ -265,6 +265,26 @@ impl Change {
         self.added || self.looks_new
     }
 
+    /// Whether the record was sent as a new one, and nothing was heard of it.
+    pub(crate) fn is_created_unheard(&self) -> bool {
+        self.base.is_none() && self.sent.is_some()
+    }
+
+    /// What a change that was accepted once is by now: the service may have come to know the record since, or have said that it
+    /// does not; and what is on its way keeps its kind.
+    pub(crate) fn kind_now(&self, kind: ChangeKind, record: &Record) -> ChangeKind {
+        match &self.sent {
+            Some(sent)
+                if (sent.kind == ChangeKind::Destroy) == (kind == ChangeKind::Destroy) && sent.record == *record =>
+            {
+                sent.kind
+            }
+            _ if kind == ChangeKind::Destroy => kind,
+            None if self.is_new() => ChangeKind::Create,
+            _ => ChangeKind::Update,
+        }
+    }
+
     pub(crate) fn note(&mut self, field: &str) {
         self.dirty = true;
         self.draft = true;

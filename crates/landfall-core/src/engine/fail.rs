@@ -171,9 +171,10 @@ impl Engine {
         if verdict == Verdict::Conflict {
             failure.theirs = theirs.unwrap_or_else(|| self.theirs_in(error, &sent));
         }
+        // The key of a batch is the batch's.
+        let key = if sent.batch.is_none() { sent.key.clone() } else { self.new_key() };
         let change = self.change_mut(uid)?;
         let outcome = ChangeOutcome { uid, kind: sent.kind, record: sent.record.clone(), result: Err(error.clone()) };
-        // The key of a batch is the batch's.
         change.tried = sent.batch.is_none().then(|| (sent.record.clone(), sent.kind, sent.key.clone()));
         if storage && verdict == Verdict::InDoubt {
             // Frozen until its outcome is known; the accepted copy is the same body and goes with it.
@@ -209,7 +210,7 @@ impl Engine {
                 change.accepted = Some(Accepted {
                     kind: sent.kind,
                     record: sent.record,
-                    key: sent.key,
+                    key,
                     changed: sent.changed,
                     offline: None,
                     standing,

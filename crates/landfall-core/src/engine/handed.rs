@@ -17,6 +17,11 @@ impl Handed {
         self.queue.is_empty()
     }
 
+    /// The number of the one that was handed out last.
+    pub(super) fn newest(&self) -> Option<u64> {
+        self.queue.back().map(|(number, _)| *number)
+    }
+
     pub(super) fn push(&mut self, number: u64, whole: bool) {
         self.queue.push_back((number, whole));
         self.whole += usize::from(whole);

@@ -1,4 +1,4 @@
-//! What the service said about changes, as long as it is not known to be stored.
+//! What the service said about changes, and which of them the program took back, as long as it is not known to be stored.
 //!
 //! A commit that meets another program's takes in that one's state, in which these changes are still on their way: what was
 //! heard about them is said again on top of it, or two programs would ask the service in turns for ever. Owns what was
@@ -18,12 +18,25 @@ pub(super) enum Said {
         theirs: Option<Theirs>,
         together: bool,
     },
+    /// Not the service: the program took the change of this key back.
+    Withdrawn(Layer),
+}
+
+/// What the program took back of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layer {
+    /// What was accepted online.
+    Online,
+    /// What was accepted, also offline.
+    Accepted,
+    /// What was sent, and is in doubt.
+    Sent,
 }
 
 #[derive(Clone, Debug)]
 struct Heard {
     uid: Uid,
-    /// The key of the request that this is the outcome of.
+    /// The key of the request that this is the outcome of, or of the change.
     key: Text,
     said: Said,
 }
@@ -75,12 +88,14 @@ impl Engine {
         for one in heard.all() {
             let uid = one.uid;
             let sent = self.change(uid).and_then(|change| change.sent.as_ref());
-            if !sent.is_some_and(|sent| sent.key == one.key && !sent.in_flight) {
+            let waits = sent.is_some_and(|sent| sent.key == one.key && !sent.in_flight);
+            if !waits && !matches!(one.said, Said::Withdrawn(_)) {
                 continue;
             }
             // All of it is stored by the commit that it is said for.
             let mut delta = Delta::default();
             match &one.said {
+                Said::Withdrawn(layer) => self.take_back_again(uid, &one.key, *layer),
                 Said::Done(record) => drop(self.acknowledge(uid, record, &mut delta)),
                 Said::Failed { error, verdict, theirs, together } => {
                     if let Some(sent) = self.change_mut(uid).and_then(|change| change.sent.as_mut()) {

@@ -66,7 +66,7 @@ use overlay::Overlay;
 use read::ReadQueue;
 use restore::Restored;
 use state::State;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use step::Cont;
 use sync::SyncRun;
 use table::Table;
@@ -143,6 +143,10 @@ pub struct Engine {
     commits: u64,
     /// The commits that are not confirmed yet, in order: number, and whether each replaces everything.
     handed: Handed,
+    /// What was taken back while an acceptance of it was being stored: not undone, should that fail.
+    taken_back: HashSet<Uid>,
+    /// A sync that begins when the commit of this number is confirmed, or has failed.
+    behind: Option<(u64, Vec<Ticket>, sync::Mode)>,
     unstored: heard::Unstored,
     /// Somebody listens: events carry items.
     watch: bool,
@@ -200,6 +204,8 @@ impl Engine {
             meta_dirty: false,
             commits: 0,
             handed: Handed::default(),
+            taken_back: HashSet::new(),
+            behind: None,
             unstored: heard::Unstored::default(),
             watch: false,
             pushing: false,
@@ -233,6 +239,7 @@ impl Engine {
             Cont::ReadApplyOffline(run, state) => self.read_apply_offline(run, *state),
             Cont::LocalQuery(ticket, options) => self.finish_local_query(ticket, options, prevented),
             Cont::SyncStart(tickets, mode) => self.sync_start(tickets, mode),
+            Cont::SyncBegin(tickets, mode) => self.sync_begin(tickets, mode),
             Cont::SyncNext => self.sync_next(),
             Cont::SyncFinish => self.sync_finish(),
             Cont::RestoreDone(ticket) => self.restore_done(ticket, Ok(())),
@@ -292,7 +299,7 @@ impl Engine {
             }
         }
         self.fresh_rows &= stored.is_err();
-        match then.0 {
+        let mut steps = match then.0 {
             Cont::ReadDone(run) => self.read_done(run, &stored),
             Cont::SyncAccepted(plan) => self.sync_accepted(*plan, stored),
             Cont::SyncOffline(plan) => self.offline_accepted(*plan, stored),
@@ -300,7 +307,9 @@ impl Engine {
             Cont::Stored(ticket) => self.stored(ticket, stored),
             Cont::Replaced(ticket) => self.replaced(ticket, stored),
             other => self.resume(Then(other), false),
-        }
+        };
+        steps.extend(handed.map(|(number, _)| self.begin_behind(number)).unwrap_or_default());
+        steps
     }
 
     /// The stored state was replaced: what was accepted before is a draft again, and the new state is shown by the next
@@ -386,7 +395,7 @@ impl Engine {
     fn not_restored(&mut self, inner: Cont, error: Error) -> Steps {
         match inner {
             Cont::ReadSend(run) => self.read_failed(run, &error.during("read")),
-            Cont::SyncStart(tickets, _) => self.fail_sync(tickets, &error.during("sync")),
+            Cont::SyncBegin(tickets, _) => self.fail_sync(tickets, &error.during("sync")),
             Cont::RestoreDone(ticket) => self.restore_done(ticket, Err(error)),
             Cont::SetData(ticket, _) => Steps::from([Step::Settle(ticket, Err(error.during("data")))]),
             _ => Steps::new(),

@@ -8,6 +8,7 @@ use super::{
     Engine, Step, Steps,
     change::{Change, Removed, Standing, Theirs, difference},
     event::{Action, Event, EventKind},
+    heard::{Layer, Said},
     policy::Verdict,
     step::{Cont, Settled, Ticket},
     sync::Mode,
@@ -111,6 +112,13 @@ impl Engine {
         }
         let Some((place, change)) = self.take_change(uid) else { return Ok(Steps::new()) };
         let mut delta = Delta::default();
+        if self.options.offline_storage {
+            let sent = change.sent.as_ref().map(|sent| (&sent.key, Layer::Sent));
+            let accepted = change.accepted.as_ref().map(|accepted| (&accepted.key, Layer::Accepted));
+            for (key, layer) in sent.into_iter().chain(accepted) {
+                self.unstored.note(uid, key, Said::Withdrawn(layer));
+            }
+        }
         match (place, change.base) {
             (Place::Shown, Some(base)) => {
                 if let Some(slot) = self.table.record_mut(uid) {

@@ -74,6 +74,7 @@ pub(crate) enum Cont {
     Restored(Box<Cont>),
     RestoreDone(Ticket),
     SyncStart(Vec<Ticket>, super::sync::Mode),
+    SyncBegin(Vec<Ticket>, super::sync::Mode),
     SyncAccepted(Box<Plan>),
     SyncNext,
     SyncOffline(Box<Plan>),

@@ -171,14 +171,31 @@ impl Engine {
         Steps::from([Step::Run(Then(Cont::SyncStart(vec![ticket], mode)))])
     }
 
+    /// What was taken back or pushed before is stored first, so that a sync tells success of that, too.
     pub(crate) fn sync_start(&mut self, tickets: Vec<Ticket>, mode: Mode) -> Steps {
+        match self.handed.newest() {
+            Some(number) => {
+                self.behind = Some((number, tickets, mode));
+                Steps::new()
+            }
+            None => self.sync_begin(tickets, mode),
+        }
+    }
+
+    /// The sync that waits for the commit of this number, or an older one, begins.
+    pub(super) fn begin_behind(&mut self, number: u64) -> Steps {
+        let due = self.behind.take_if(|(newest, ..)| *newest <= number);
+        due.into_iter().map(|(_, tickets, mode)| Step::Run(Then(Cont::SyncBegin(tickets, mode)))).collect()
+    }
+
+    pub(crate) fn sync_begin(&mut self, tickets: Vec<Ticket>, mode: Mode) -> Steps {
         let has_model = self.options.schema.model().is_some();
         if self.online && !has_model {
             return self.end_sync(tickets, &Ok(SyncReport::default()), Steps::new());
         }
         if self.options.offline_storage {
             if !self.loaded {
-                return Steps::from([Step::Load(Then(Cont::Restored(Box::new(Cont::SyncStart(tickets, mode)))))]);
+                return Steps::from([Step::Load(Then(Cont::Restored(Box::new(Cont::SyncBegin(tickets, mode)))))]);
             }
             self.show_hidden();
             // A sync writes the state also when nothing is pending (R6.9), so that a first one leaves an empty state.
