@@ -22,11 +22,15 @@ use landfall_tests::simulator::{
 /// that the next update undid it (82, 1410); an offline read of a state older than what was accepted meanwhile (22, 46,
 /// 59); a commit that relied on a snapshot before it, which failed (127973, 129213); a record shown twice while its create was in
 /// doubt (16, 35); a removal sent of a record already gone (26); drafts that a read dropped although a sync that was asked for
-/// already waited to accept them (209994, 215478, 236945, 1064851 and the rest).
+/// already waited to accept them (209994, 215478, 236945, 1064851 and the rest). Of cancelling:
+/// a create that was refused became an update (9082, 19954, 111863); one change of a batch kept the key of all (2849, 153420); a removal on its
+/// way was shown again (14535); what was taken back while its acceptance failed to be stored came back, or hung between draft and
+/// nothing (6750, 28983, 199310); a sync told success before a cancelling was stored (57748).
 const FOUND: &[u64] = &[
     52, 82, 1410, 22, 46, 59, 16, 35, 26, 6, 28, 38, 67, 74, 165, 364, 718, 1225, 1432, 1656, 127_973, 129_213,
     209_994, 215_478, 236_945, 1_064_851, 1_065_804, 1_068_346, 1_075_520, 1_100_109, 1_113_574, 1_119_246, 1_182_330,
-    1_191_731, 1_236_787, 1_257_284, 1_271_263,
+    1_191_731, 1_236_787, 1_257_284, 1_271_263, 2849, 6750, 9082, 14_535, 19_954, 28_983, 57_748, 111_863, 153_420,
+    199_310,
 ];
 
 fn number(name: &str) -> Option<u64> {
@@ -96,13 +100,15 @@ fn schedules_keep_every_invariant() {
 /// a record that one program removed and made anew was known to the other by neither its old nor its new identity, as each
 /// wrote the rows under its own (80398, 160531, 169270, 170105, 175244, 179132, and from 201602 to 358148 but 227229 and 327793);
 /// an acceptance that a commit had stored together with the other program's state was undone when its own commit failed,
-/// over what that one had accepted since (172788, 227229, 327793).
+/// over what that one had accepted since (172788, 227229, 327793); a record that one had sent and the other had read and edited
+/// was there twice until the first was answered (927823); cancelling took away what the other one had accepted (49314, 55397), or
+/// was undone by a commit of the other's (9397, 18812, 34302).
 const PAIRS: &[u64] = &[
     8, 92, 97, 128, 131, 138, 140, 244, 497, 575, 825, 906, 968, 990, 1079, 1104, 1387, 1793, 3409, 3434, 4926, 5400,
     5535, 5903, 6363, 7072, 9626, 11_079, 12_406, 12_907, 15_286, 25_856, 27_749, 36_207, 39_601, 41_639, 48_198,
     54_546, 80_398, 109_200, 131_992, 156_939, 160_531, 169_270, 170_105, 172_788, 175_244, 179_132, 201_602, 205_802,
     210_647, 214_219, 223_862, 227_229, 232_305, 249_995, 262_299, 270_700, 286_997, 292_916, 304_613, 315_645,
-    327_793, 358_148,
+    327_793, 358_148, 9397, 18_812, 34_302, 49_314, 55_397, 927_823,
 ];
 
 /// The same for three programs. What they found:

@@ -16,10 +16,12 @@
 
 mod client;
 mod dice;
+mod model;
 mod programs;
 mod seen;
 mod server;
 mod world;
+mod writes;
 
 pub use dice::Tape;
 pub use world::Tally;

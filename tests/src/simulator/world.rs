@@ -1,12 +1,15 @@
-//! One schedule: who does what when, and the model that knows what must be true.
+//! One schedule: who does what when.
 
 use super::{
     client::{Call, Client, Extra},
     dice::Dice,
+    model::{Cover, DISCARDS, EXISTS, Model, Shown, is_conflict, may_discard},
     seen::{self, key_of},
     server::Server,
 };
-use landfall_core::{Applied, Decision, Error, ErrorKind, Operation, Record, Reply, Request, StoredState, Value};
+use landfall_core::{
+    Applied, Decision, Error, ErrorKind, Operation, Pending, Record, Reply, Request, StoredState, Value,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
@@ -57,47 +60,7 @@ impl Tally {
     }
 }
 
-/// What the program did to one place (a field of a row, or the row itself), oldest first. The first `certain` of them
-/// are accepted; after a crash any later one may be the last.
-#[derive(Clone, Debug, Default)]
-struct History {
-    values: Vec<Value>,
-    /// When each was written; unique.
-    stamps: Vec<i64>,
-    /// The last one that was acknowledged to the program.
-    acked: usize,
-}
-
-impl History {
-    fn new(values: Vec<Value>, stamp: i64) -> Self {
-        let stamps = vec![stamp; values.len()];
-        Self { values, stamps, acked: 0 }
-    }
-    fn push(&mut self, value: Value, stamp: i64) {
-        self.values.push(value);
-        self.stamps.push(stamp);
-    }
-    fn truncate(&mut self, length: usize) {
-        self.values.truncate(length);
-        self.stamps.truncate(length);
-    }
-    fn last(&self) -> &Value {
-        self.values.last().unwrap()
-    }
-    fn allows(&self, value: &Value) -> bool {
-        self.values[self.acked..].contains(value)
-    }
-    fn settle(&mut self, value: Value) {
-        *self = Self::new(vec![value], -1);
-    }
-}
-
-/// `exists`, `a`, `b` of one row.
-type Model = BTreeMap<String, BTreeMap<&'static str, History>>;
-
-/// The last write to each place at some moment.
-type Cover = Vec<(String, &'static str, i64)>;
-
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a schedule")]
 pub(crate) struct World {
     dice: Dice,
     talk: bool,
@@ -112,13 +75,18 @@ pub(crate) struct World {
     counter: i64,
     rows: u32,
     batch: bool,
-    reading: bool,
+    cancels: bool,
+    discards: bool,
+    /// Reads under way.
+    reads: BTreeSet<u64>,
     extra: Option<Extra>,
     lives: u64,
 }
 
 /// Spreads the first number drawn.
 const EXTRA: u64 = 0x521B_18A9_1AB1_C42F;
+/// The same.
+const CANCELS: u64 = 0x09F9_D6DD_3FF7_CE03;
 
 impl World {
     pub(crate) fn new(mut dice: Dice, talk: bool) -> Self {
@@ -130,16 +98,17 @@ impl World {
             extra.background = dice.chance(50);
             extra.keyless = dice.chance(40);
         }
+        // In one of eight, also none of those, the program takes back what it can.
+        let cancels = first.wrapping_mul(CANCELS) >> 61 == 0;
+        let discards = first.wrapping_mul(DISCARDS) >> 61 == 0;
         let most = if dice.chance(50) { 6 } else { 1 + dice.below(3) };
         let mut server = Server::default();
         server.keyless = extra.as_ref().is_some_and(|extra| extra.keyless);
-        let mut model = Model::new();
+        let mut model = Model::default();
         for at in 0..dice.below(4) {
             let key = format!("old{at}");
             server.plant(&key);
-            let place = |value: Value| History::new(vec![value], 0);
-            let row = [("exists", place(true.into())), ("a", place(0.into())), ("b", place(0.into()))];
-            model.insert(key, BTreeMap::from(row));
+            model.plant(&key);
         }
         Self {
             client: Client::new(dice.next(), batch, most, extra.as_ref()),
@@ -155,7 +124,9 @@ impl World {
             counter: 0,
             rows: 0,
             batch,
-            reading: false,
+            cancels,
+            discards,
+            reads: BTreeSet::new(),
             lives: 1,
         }
     }
@@ -213,6 +184,12 @@ impl World {
         if self.extra.is_some() && self.dice.chance(15) {
             return self.more();
         }
+        if self.cancels && self.dice.chance(8) {
+            return self.cancel();
+        }
+        if self.discards && self.dice.chance(8) {
+            return self.discard();
+        }
         match choice {
             0..=21 => self.edit(),
             22..=35 => self.sync(),
@@ -242,15 +219,8 @@ impl World {
                     Record::from([("key", Value::from(key.as_str())), ("a", value.clone()), ("b", value.clone())]);
                 let (_, steps) = self.client.engine.add(record).unwrap();
                 self.client.perform(steps);
-                let stamp = self.counter;
-                let place = |values: [Value; 2]| History::new(values.to_vec(), stamp);
-                let row = BTreeMap::from([
-                    ("exists", place([false.into(), true.into()])),
-                    ("a", place([Value::Null, value.clone()])),
-                    ("b", place([Value::Null, value])),
-                ]);
                 self.say(|| format!("add {key}"));
-                self.model.insert(key, row);
+                self.model.add(&key, &value, self.counter);
             }
             3..=8 => {
                 let item = &data[self.dice.below(data.len())];
@@ -259,8 +229,7 @@ impl World {
                 let steps = self.client.engine.set(item.uid, field, value.clone()).unwrap();
                 self.client.perform(steps);
                 self.say(|| format!("set {key}.{field} = {}", value.to_json()));
-                let history = self.model.get_mut(&key).unwrap().get_mut(field).unwrap();
-                history.push(value, self.counter);
+                self.model.write(&key, field, value, self.counter);
             }
             _ => {
                 let item = &data[self.dice.below(data.len())];
@@ -268,17 +237,13 @@ impl World {
                 let steps = self.client.engine.remove(item.uid).unwrap();
                 self.client.perform(steps);
                 self.say(|| format!("remove {key}"));
-                let history = self.model.get_mut(&key).unwrap().get_mut("exists").unwrap();
-                history.push(false.into(), self.counter);
+                self.model.write(&key, EXISTS, false.into(), self.counter);
             }
         }
     }
 
     fn cover(&mut self, ticket: u64) {
-        let all = self.model.iter().flat_map(|(key, row)| {
-            row.iter().map(move |(place, history)| (key.clone(), *place, *history.stamps.last().unwrap()))
-        });
-        self.covers.push((ticket, all.collect()));
+        self.covers.push((ticket, self.model.cover()));
     }
 
     fn sync(&mut self) {
@@ -302,11 +267,53 @@ impl World {
 
     fn read(&mut self) {
         self.tally.reads += 1;
-        self.reading = true;
         let ticket = self.client.ticket();
+        self.reads.insert(ticket);
         self.say(|| format!("read {ticket}"));
         let steps = self.client.engine.read(ticket, &Record::new());
         self.client.perform(steps);
+    }
+
+    /// Takes back what can be taken back, of one record or of all. Not where a look-up found another version than the one that
+    /// was sent: what was sent may be part of it.
+    fn cancel(&mut self) {
+        let pending = self.client.engine.pending_changes();
+        if self.server.keyless && pending.iter().any(is_conflict) {
+            return;
+        }
+        let (data, before) = (self.client.engine.data(), seen::shown(&self.client.engine));
+        let one = (!data.is_empty() && self.dice.chance(50)).then(|| data[self.dice.below(data.len())].clone());
+        self.say(|| format!("cancel {}", one.as_ref().map_or("all".to_owned(), |item| key_of(&item.record))));
+        let steps = match one {
+            Some(item) => self.client.engine.cancel_changes_of(item.uid).unwrap(),
+            None => self.client.engine.cancel_changes().unwrap(),
+        };
+        self.client.perform(steps);
+        self.taken_back(&before);
+    }
+
+    /// Gives up one pending change.
+    fn discard(&mut self) {
+        let pending: Vec<Pending> =
+            self.client.engine.pending_changes().into_iter().filter(|one| may_discard(&self.client, one)).collect();
+        if pending.is_empty() {
+            return;
+        }
+        let chosen = &pending[self.dice.below(pending.len())];
+        self.say(|| format!("discard {}", key_of(&chosen.record)));
+        let before = seen::shown(&self.client.engine);
+        let ticket = self.client.ticket();
+        let steps = self.client.engine.decide(ticket, chosen.uid, Decision::Discard);
+        self.client.perform(steps);
+        self.taken_back(&before);
+    }
+
+    fn taken_back(&mut self, before: &Shown) {
+        self.counter += 1;
+        let after = seen::shown(&self.client.engine);
+        if let Err(problem) = self.model.take_back(before, &after, self.counter) {
+            self.client.problem.get_or_insert(problem);
+        }
     }
 
     // ---- the storage
@@ -350,7 +357,7 @@ impl World {
         let random = self.dice.next() ^ (self.lives << 40);
         self.client = Client::new(random, self.batch, most, self.extra.as_ref());
         self.covers.clear();
-        self.reading = false;
+        self.reads.clear();
         if self.dice.chance(60) {
             let ticket = self.client.ticket();
             let steps = self.client.engine.set_online(ticket, false);
@@ -368,35 +375,7 @@ impl World {
 
     /// What was restored must hold everything that was acknowledged; it becomes what is certain.
     fn restored(&mut self) -> Result<(), String> {
-        let shown = seen::restored(&self.client.engine)?;
-        for (key, row) in &mut self.model {
-            let there = shown.get(key);
-            let exists = Value::from(there.is_some());
-            let history = row.get_mut("exists").unwrap();
-            if !history.allows(&exists) {
-                return Err(format!("I1: {key}: exists is {} after a restart, not in {history:?}", exists.to_json()));
-            }
-            history.settle(exists);
-            for place in ["a", "b"] {
-                let history = row.get_mut(place).unwrap();
-                if let Some(record) = there {
-                    let value = record.get(place).cloned().unwrap_or_default();
-                    if !history.allows(&value) {
-                        return Err(format!(
-                            "I1: {key}.{place} is {} after a restart, not in {history:?}",
-                            value.to_json()
-                        ));
-                    }
-                    history.settle(value);
-                }
-            }
-        }
-        let known: BTreeSet<&String> = self.model.keys().collect();
-        if let Some(key) = shown.keys().find(|key| !known.contains(key)) {
-            return Err(format!("{key} was never there"));
-        }
-        self.model.retain(|_, row| row["exists"].values != [Value::from(false)]);
-        Ok(())
+        self.model.restarts(&seen::restored(&self.client.engine)?)
     }
 
     // ---- the network
@@ -584,56 +563,13 @@ impl World {
             let cover = self.covers.iter().position(|(of, _)| *of == ticket).map(|at| self.covers.remove(at).1);
             if outcome.is_ok() {
                 self.tally.acked += 1;
-                for (key, place, stamp) in cover.into_iter().flatten() {
-                    if let Some(history) = self.model.get_mut(&key).and_then(|row| row.get_mut(place)) {
-                        // Gone when a read dropped it, or when a later restart made it certain.
-                        if let Some(at) = history.stamps.iter().rposition(|known| *known == stamp) {
-                            history.acked = history.acked.max(at);
-                        }
-                    }
-                }
+                self.model.acknowledge(cover.unwrap_or_default());
             }
         }
-        self.shown()
-    }
-
-    /// What the program sees: its own last edit, unless a read dropped drafts.
-    fn shown(&mut self) -> Result<(), String> {
         let (shown, gone) = (seen::shown(&self.client.engine), seen::removed(&self.client.engine));
-        for (key, row) in &mut self.model {
-            let record = shown.get(key);
-            for (place, history) in row.iter_mut() {
-                let value = match (*place, record) {
-                    ("exists", record) => Value::from(record.is_some()),
-                    (_, None) => continue,
-                    (place, Some(record)) => record.get(place).cloned().unwrap_or_default(),
-                };
-                if value == *history.last() {
-                    continue;
-                }
-                let parked = *place == "exists" && !gone.contains(key);
-                if self.reading && (history.allows(&value) || parked) {
-                    // A read drops drafts; what was accepted must still be there.
-                    if history.allows(&value) {
-                        let at = history.values.iter().rposition(|known| *known == value).unwrap();
-                        history.truncate(at + 1);
-                        if self.talk {
-                            eprintln!("     {key}.{place} is {} again", value.to_json());
-                        }
-                    }
-                    continue;
-                }
-                if parked && self.reading {
-                    continue;
-                }
-                return Err(format!(
-                    "step {}: I12: {key}.{place} shows {}, expected {history:?}",
-                    self.tally.steps,
-                    value.to_json()
-                ));
-            }
-        }
-        Ok(())
+        let seen = self.model.sees(&shown, &gone, !self.reads.is_empty());
+        self.reads.retain(|ticket| self.client.open.contains(ticket));
+        seen.map_err(|problem| format!("step {}: {problem}", self.tally.steps))
     }
 
     /// Lets everything that is under way end well.
@@ -722,28 +658,6 @@ impl World {
         if ours.len() != there.len() {
             return Err(format!("I13: {} rows here, {} there", ours.len(), there.len()));
         }
-        for (key, row) in &self.model {
-            let exists = row["exists"].last() == &Value::from(true);
-            let record = there.get(key);
-            if exists != record.is_some() {
-                return Err(format!(
-                    "I12: {key}: exists on the server: {}, expected {:?}",
-                    record.is_some(),
-                    row["exists"]
-                ));
-            }
-            for place in ["a", "b"] {
-                if let Some(record) = record
-                    && record.get(place) != Some(row[place].last())
-                {
-                    return Err(format!(
-                        "I12: {key}.{place} on the server is {:?}, expected {:?}",
-                        record.get(place).map(Value::to_json),
-                        row[place]
-                    ));
-                }
-            }
-        }
-        Ok(())
+        self.model.reached(&there)
     }
 }
