@@ -297,7 +297,8 @@ impl<T> DataSource<T> {
     }
 
     /// Cancels all drafts, and withdraws changes that were accepted online and failed. Changes accepted offline go back
-    /// to their accepted values.
+    /// to their accepted values, those accepted over a change of another program on the same storage to that one's. What is on
+    /// its way or in doubt stays: its answer says what becomes of it.
     ///
     /// # Errors
     /// None today.
@@ -318,7 +319,7 @@ impl<T> DataSource<T> {
     // ---- syncing
 
     /// Accepts all drafts: stores them durably; online, sends everything pending. The report has one outcome per change;
-    /// a failing record blocks only itself (G3).
+    /// a failing record blocks only itself (G3). It begins when what was cancelled, decided or pushed before is stored.
     ///
     /// The operation itself fails when nothing could be accepted: the storage's errors, `Config` for an operation that the
     /// transport does not offer.

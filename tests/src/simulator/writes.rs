@@ -143,12 +143,12 @@ impl Writes {
                     (write.dead, write.acked) = (true, None);
                 }
             }
-            let dead = writes.iter().filter(|write| write.dead && write.by == by);
+            let dead = writes.iter().filter(|write| write.dead);
             fields.extend(dead.map(|write| (key.clone(), *field, write.value.to_json())));
         }
         // A write to a field that was taken back does not say any more that its record exists.
         for ((key, _), writes) in self.places.iter_mut().filter(|((_, field), _)| *field == EXISTS) {
-            for write in writes.iter_mut().filter(|write| write.by == by) {
+            for write in writes {
                 let is_dead =
                     |(field, value): &(&'static str, Value)| fields.contains(&(key.clone(), *field, value.to_json()));
                 if write.with.as_ref().is_some_and(is_dead) {

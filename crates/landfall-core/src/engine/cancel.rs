@@ -23,7 +23,7 @@ enum Back {
 
 impl Engine {
     /// Cancels all drafts and withdraws changes that were accepted online and failed. Changes accepted offline go back
-    /// to their accepted values (R4.22, Q38).
+    /// to their accepted values (R4.22, Q38), those accepted over another program's to that one's. What is on its way stays.
     ///
     /// # Errors
     /// None today.
