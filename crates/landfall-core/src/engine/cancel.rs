@@ -214,15 +214,12 @@ impl Engine {
                 (Back::To(record), Some(below)) if draft.draft => carry_over(&below, &row.record, &record),
                 (Back::To(record), _) => record,
                 _ if draft.draft => row.record,
-                (Back::Gone, _) => {
+                (back, _) => {
                     self.forget(uid);
                     self.total = self.total.map(|total| total.saturating_sub(1));
-                    self.removed.push(Removed { row, change });
-                    return;
-                }
-                (Back::Never, _) => {
-                    self.forget(uid);
-                    self.total = self.total.map(|total| total.saturating_sub(1));
+                    if matches!(back, Back::Gone) {
+                        self.removed.push(Removed { row, change });
+                    }
                     return;
                 }
             };
