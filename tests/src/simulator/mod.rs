@@ -2,6 +2,8 @@
 //! server whose answers are lost, late, repeated, garbled or refused. Everything follows from a seed, or from a tape of what
 //! was drawn; a failing schedule is shrunk to its shortest.
 //!
+//! In an eighth of the schedules programs cancel, in another they discard.
+//!
 //! What is checked: no duplicate create (I9), a key is bound to its body (I10), order per record (I11), no lost update
 //! (I12), convergence once the faults stop (I13), a refused record blocks only itself and is not retried hot (I14), crashes
 //! and drops at any step (I1, I17), no request after offline (I23), every promise settles, same seed same run (I26).
