@@ -1,8 +1,8 @@
 //! The client: an engine, and everything that the driver holds for it.
 
 use landfall_core::{
-    Delta, Engine, Environment, Error, Field, Found, LookUp, Model, Operation, Options, Reply, Request, Result, Schema,
-    Settled, Step, Steps, StoredState, Then, Ticket,
+    Delta, Engine, Environment, Error, Field, Found, LookUp, Model, Operation, Options, Pending, Reply, Request,
+    Result, Schema, Settled, Standing, Step, Steps, StoredState, Then, Ticket, Verdict,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -36,6 +36,14 @@ pub(crate) struct Extra {
     pub(crate) clocks: Arc<(AtomicI64, AtomicU64)>,
     pub(crate) background: bool,
     pub(crate) keyless: bool,
+}
+
+/// Spreads the first number that a schedule draws: in one of eight pending changes are discarded, in none of those that found
+/// a bug before.
+pub(crate) const DISCARDS: u64 = 0x2F45_5E7B_8B12_5D45;
+
+pub(crate) fn is_conflict(one: &Pending) -> bool {
+    one.failure.as_ref().is_some_and(|failure| failure.verdict == Verdict::Conflict)
 }
 
 pub(crate) struct Client {
@@ -83,6 +91,18 @@ impl Client {
             sent: 0,
             most,
         }
+    }
+
+    /// The pending changes of which it is known what becomes of them when they are discarded now: they are to be seen, no
+    /// request of theirs may have arrived, and nothing is being stored that the decision would wait for.
+    pub(crate) fn discardable(&self) -> Vec<Pending> {
+        if !self.calls.is_empty() {
+            return Vec::new();
+        }
+        let (data, removed) = (self.engine.data(), self.engine.destroyed());
+        let is_seen = |one: &Pending| data.iter().chain(&removed).any(|item| item.uid == one.uid);
+        let may = |one: &Pending| is_seen(one) && one.standing != Standing::InDoubt && !is_conflict(one);
+        self.engine.pending_changes().into_iter().filter(may).collect()
     }
 
     pub(crate) fn ticket(&mut self) -> Ticket {

@@ -1,28 +1,11 @@
 //! What must be true of one program: what it wrote to each place (a field of a record, or whether the record is there), and
 //! how much of that was acknowledged. Knows nothing of how the engine comes to it.
 
-use super::client::Client;
-use landfall_core::{Pending, Record, Standing, Value, Verdict};
+use landfall_core::{Record, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The place of a record's being there.
 pub(crate) const EXISTS: &str = "exists";
-
-/// Spreads the first number drawn: in one schedule of eight pending changes are discarded, in none of those that found a bug
-/// before.
-pub(crate) const DISCARDS: u64 = 0x2F45_5E7B_8B12_5D45;
-
-pub(crate) fn is_conflict(one: &Pending) -> bool {
-    one.failure.as_ref().is_some_and(|failure| failure.verdict == Verdict::Conflict)
-}
-
-/// Whether it is known what becomes of a change that is discarded now: it is to be seen, no request of it may have arrived, and
-/// nothing is being stored that the decision would wait for.
-pub(crate) fn may_discard(client: &Client, one: &Pending) -> bool {
-    let removed = client.engine.destroyed().iter().any(|item| item.uid == one.uid);
-    let seen = removed || client.engine.data().iter().any(|item| item.uid == one.uid);
-    client.calls.is_empty() && seen && one.standing != Standing::InDoubt && !is_conflict(one)
-}
 
 /// What the program did to one place, oldest first. Those from the last acknowledged one on may be found after a crash.
 #[derive(Clone, Debug, Default)]

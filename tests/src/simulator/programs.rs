@@ -7,16 +7,16 @@
 //! nothing is pending but what is told as a conflict.
 
 use super::{
-    client::{Call, Client, Extra},
+    client::{Call, Client, DISCARDS, Extra, is_conflict},
     dice::Dice,
-    model::{DISCARDS, Shown, is_conflict, may_discard},
+    model::Shown,
     seen::{self, key_of},
     server::Server,
     world::Tally,
     writes::{Covered, Place, Writes},
 };
 use landfall_core::{
-    Applied, Decision, Error, ErrorKind, Operation, Pending, Record, Request, StoredRow, StoredState, Ticket, Value,
+    Applied, Decision, Error, ErrorKind, Operation, Record, Request, StoredRow, StoredState, Ticket, Value,
 };
 use std::{
     collections::BTreeMap,
@@ -247,9 +247,7 @@ impl Programs {
 
     /// Gives up one pending change.
     fn discard(&mut self, who: usize) {
-        let client = &self.clients[who];
-        let pending: Vec<Pending> =
-            client.engine.pending_changes().into_iter().filter(|one| may_discard(client, one)).collect();
+        let pending = self.clients[who].discardable();
         if pending.is_empty() {
             return;
         }

@@ -1,15 +1,13 @@
 //! One schedule: who does what when.
 
 use super::{
-    client::{Call, Client, Extra},
+    client::{Call, Client, DISCARDS, Extra, is_conflict},
     dice::Dice,
-    model::{Cover, DISCARDS, EXISTS, Model, Shown, is_conflict, may_discard},
+    model::{Cover, EXISTS, Model, Shown},
     seen::{self, key_of},
     server::Server,
 };
-use landfall_core::{
-    Applied, Decision, Error, ErrorKind, Operation, Pending, Record, Reply, Request, StoredState, Value,
-};
+use landfall_core::{Applied, Decision, Error, ErrorKind, Operation, Record, Reply, Request, StoredState, Value};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
@@ -294,8 +292,7 @@ impl World {
 
     /// Gives up one pending change.
     fn discard(&mut self) {
-        let pending: Vec<Pending> =
-            self.client.engine.pending_changes().into_iter().filter(|one| may_discard(&self.client, one)).collect();
+        let pending = self.client.discardable();
         if pending.is_empty() {
             return;
         }
